@@ -1,0 +1,225 @@
+//! Attributes of the user record are declared: name, type, size, and who may write them. An unknown or unwritable one
+//! is refused by name; nothing is dropped in silence.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::id::AttributeName;
+use crate::rev::Rev;
+use crate::user::Attributes;
+
+/// The type of an attribute's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttributeType {
+    /// A JSON string.
+    String,
+    /// A JSON boolean.
+    Boolean,
+    /// A JSON number without fraction, within ±(2^53 - 1), so that every reader of the token sees the same.
+    Integer,
+    /// A JSON array of strings.
+    StringList,
+}
+
+/// Who may write an attribute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WritableBy {
+    /// Administrators only.
+    #[default]
+    Admin,
+    /// The user too, about themselves.
+    User,
+}
+
+/// Who is writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// An administrator.
+    Admin,
+    /// The user.
+    User,
+}
+
+/// The declaration of one attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    /// Its name.
+    pub name: AttributeName,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: AttributeType,
+    /// The longest value, in bytes of its JSON text.
+    #[serde(default = "default_max_bytes")]
+    pub max_bytes: usize,
+    /// Who may write it.
+    #[serde(default)]
+    pub writable_by: WritableBy,
+    /// The version of the row.
+    #[serde(skip)]
+    pub rev: Rev,
+}
+
+const fn default_max_bytes() -> usize {
+    256
+}
+
+/// An attribute that was refused, by name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadAttribute {
+    /// It is not declared.
+    #[error("the attribute `{name}` is not declared")]
+    Unknown {
+        /// As it was sent, cut to 64 bytes.
+        name: String,
+    },
+    /// The caller may not write it.
+    #[error("the attribute `{name}` may be written by an administrator only")]
+    Unwritable {
+        /// Which one.
+        name: String,
+    },
+    /// The value is not of its type.
+    #[error("the attribute `{name}` must be {expected}")]
+    WrongType {
+        /// Which one.
+        name: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The value is too long.
+    #[error("the attribute `{name}` must be at most {max_bytes} bytes")]
+    TooLong {
+        /// Which one.
+        name: String,
+        /// Its limit.
+        max_bytes: usize,
+    },
+}
+
+/// All declarations, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Declarations(BTreeMap<AttributeName, Declaration>);
+
+impl FromIterator<Declaration> for Declarations {
+    fn from_iter<I: IntoIterator<Item = Declaration>>(all: I) -> Self {
+        Self(all.into_iter().map(|declaration| (declaration.name.clone(), declaration)).collect())
+    }
+}
+
+impl Declarations {
+    /// The declaration of that name.
+    pub fn named(&self, name: &AttributeName) -> Option<&Declaration> {
+        self.0.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Declaration> {
+        self.0.values()
+    }
+
+    /// The attributes with `patch` applied; `null` removes. All of the patch is good, or nothing of it counts.
+    pub fn apply(
+        &self,
+        attributes: &Attributes,
+        patch: &Map<String, Value>,
+        writer: Writer,
+    ) -> Result<Attributes, BadAttribute> {
+        let mut after = attributes.clone();
+        for (name, value) in patch {
+            let declaration = self.writable(name, writer)?;
+            if value.is_null() {
+                after.remove(&declaration.name);
+            } else {
+                declaration.check(value)?;
+                after.insert(declaration.name.clone(), value.clone());
+            }
+        }
+        Ok(after)
+    }
+
+    fn writable(&self, name: &str, writer: Writer) -> Result<&Declaration, BadAttribute> {
+        let unknown = || BadAttribute::Unknown { name: name[..name.floor_char_boundary(64)].to_owned() };
+        let parsed: AttributeName = name.parse().map_err(|_| unknown())?;
+        let declaration = self.0.get(&parsed).ok_or_else(unknown)?;
+        match (writer, declaration.writable_by) {
+            (Writer::Admin, _) | (Writer::User, WritableBy::User) => Ok(declaration),
+            (Writer::User, WritableBy::Admin) => Err(BadAttribute::Unwritable { name: name.to_owned() }),
+        }
+    }
+}
+
+const SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+impl Declaration {
+    fn check(&self, value: &Value) -> Result<(), BadAttribute> {
+        let (fits, expected) = match self.kind {
+            AttributeType::String => (value.is_string(), "a string"),
+            AttributeType::Boolean => (value.is_boolean(), "true or false"),
+            AttributeType::Integer => {
+                let fits = value.as_i64().is_some_and(|n| (-SAFE_INTEGER..=SAFE_INTEGER).contains(&n));
+                (fits, "a whole number within ±(2^53 - 1)")
+            }
+            AttributeType::StringList => {
+                (value.as_array().is_some_and(|all| all.iter().all(Value::is_string)), "a list of strings")
+            }
+        };
+        let name = || self.name.to_string();
+        if !fits {
+            return Err(BadAttribute::WrongType { name: name(), expected });
+        }
+        if value.to_string().len() > self.max_bytes {
+            return Err(BadAttribute::TooLong { name: name(), max_bytes: self.max_bytes });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use serde_json::json;
+
+    fn patch(writer: Writer, patch: Value) -> Result<Attributes, BadAttribute> {
+        let attributes = fixture::user().attributes;
+        fixture::declarations().apply(&attributes, patch.as_object().unwrap(), writer)
+    }
+
+    #[test]
+    fn an_unknown_or_unwritable_attribute_is_refused_by_name() {
+        let unknown = patch(Writer::Admin, json!({"nickname": "x", "rôle": "admin"})).unwrap_err();
+        assert_eq!(unknown, BadAttribute::Unknown { name: "rôle".into() });
+        let unwritable = patch(Writer::User, json!({"role": "admin"})).unwrap_err();
+        assert_eq!(unwritable, BadAttribute::Unwritable { name: "role".into() });
+        for reserved in ["id", "cv", "epoch", "status", "password", "rev"] {
+            assert!(patch(Writer::Admin, json!({ reserved: "x" })).is_err(), "{reserved}");
+        }
+    }
+
+    #[test]
+    fn a_value_must_fit_its_declaration() {
+        for (bad, word) in [
+            (json!({"nickname": 5}), "a string"),
+            (json!({"age": 1.5}), "whole number"),
+            (json!({"age": 9_007_199_254_740_992_i64}), "whole number"),
+            (json!({"groups": ["a", 1]}), "a list of strings"),
+            (json!({"newsletter": "yes"}), "true or false"),
+            (json!({"nickname": "x".repeat(300)}), "at most 256 bytes"),
+        ] {
+            let refused = patch(Writer::Admin, bad.clone()).unwrap_err().to_string();
+            assert!(refused.contains(word), "{bad}: {refused}");
+        }
+    }
+
+    #[test]
+    fn null_removes_and_a_bad_member_spoils_the_whole_patch() {
+        let after = patch(Writer::User, json!({"nickname": null})).unwrap();
+        assert!(!after.contains_key(&"nickname".parse().unwrap()));
+        assert!(patch(Writer::User, json!({"nickname": "b", "role": "b"})).is_err());
+    }
+}

@@ -1,0 +1,238 @@
+//! What an access token says (RFC 9068 section 2.2): assembled from one snapshot of user, client and session. Minting
+//! the same thing within one quantum gives the same claims and `jti`. Never signs.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use serde::Serialize;
+
+use crate::client::{Api, Client};
+use crate::id::{Audience, ClientId, Jti, SessionId};
+use crate::mapping::Mapped;
+use crate::refusal::Refusal;
+use crate::scope::ScopeSet;
+use crate::session::Session;
+use crate::time::Timestamp;
+use crate::user::User;
+
+/// No token is larger, in bytes of its compact form: headers of 8 KiB must hold it beside everything else.
+pub const MAX_TOKEN_BYTES: usize = 3584;
+
+/// The claims of one access token, in the order in which they are written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TokenClaims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    client_id: ClientId,
+    #[serde(flatten)]
+    session: Option<SessionClaims>,
+    pv: u64,
+    iat: i64,
+    exp: i64,
+    jti: Jti,
+    #[serde(skip_serializing_if = "ScopeSet::is_empty")]
+    scope: ScopeSet,
+    #[serde(flatten)]
+    mapped: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The claims of a token that has a session. A client's own token has none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct SessionClaims {
+    sid: SessionId,
+    cv: u64,
+    auth_time: i64,
+    amr: Vec<String>,
+}
+
+/// Where a token is for: an api, or the issuer's own session API (the account token).
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    /// A resource server.
+    Api(&'a Api),
+    /// The issuer itself.
+    Issuer(&'a Audience),
+}
+
+impl Target<'_> {
+    fn audience(&self) -> &Audience {
+        match self {
+            Self::Api(api) => &api.audience,
+            Self::Issuer(audience) => audience,
+        }
+    }
+
+    /// What of `granted` means something there. The session API knows no scopes.
+    fn scope(&self, granted: &ScopeSet) -> ScopeSet {
+        match self {
+            Self::Api(api) => granted.intersection(&api.scopes),
+            Self::Issuer(_) => ScopeSet::empty(),
+        }
+    }
+}
+
+impl TokenClaims {
+    /// Of a token for a session: what user and client are now, within what was granted, no longer than the session.
+    pub fn of_session(
+        issuer: &str,
+        user: &User,
+        client: &Client,
+        session: &Session,
+        target: Target<'_>,
+        narrowed: Option<&ScopeSet>,
+        quantum: Duration,
+        now: Timestamp,
+    ) -> Self {
+        let granted = session.scope.intersection(&client.scopes);
+        let scope = target.scope(&narrowed.map_or(granted.clone(), |narrowed| narrowed.intersection(&granted)));
+        let iat = now.quantised(quantum);
+        let exp = iat.plus(client.policy.life()).min(session.absolute_at);
+        Self {
+            iss: issuer.to_owned(),
+            sub: user.id.to_string(),
+            aud: target.audience().clone(),
+            client_id: client.id.clone(),
+            session: Some(SessionClaims {
+                sid: session.sid,
+                cv: user.cv,
+                auth_time: session.auth_time.secs(),
+                amr: session.amr.clone(),
+            }),
+            pv: client.pv,
+            iat: iat.secs(),
+            exp: exp.secs(),
+            jti: jti(&[session.sid.as_bytes()], iat, user.cv, client.pv, target.audience(), &scope),
+            scope,
+            mapped: client.mapping.apply(&user.attributes).claims().clone(),
+        }
+    }
+
+    /// Of a client's own token (RFC 6749 section 4.4): `sub` is the client, there is no session.
+    pub fn of_client(
+        issuer: &str,
+        client: &Client,
+        api: &Api,
+        scope: &ScopeSet,
+        quantum: Duration,
+        now: Timestamp,
+    ) -> Self {
+        let iat = now.quantised(quantum);
+        let life = client.policy.life().min(api.max_life);
+        let scope = scope.intersection(&api.scopes);
+        Self {
+            iss: issuer.to_owned(),
+            sub: client.id.to_string(),
+            aud: api.audience.clone(),
+            client_id: client.id.clone(),
+            session: None,
+            pv: client.pv,
+            iat: iat.secs(),
+            exp: iat.plus(life).secs(),
+            jti: jti(&[client.id.as_str().as_bytes()], iat, 0, client.pv, &api.audience, &scope),
+            scope,
+            mapped: Mapped::none().claims().clone(),
+        }
+    }
+
+    /// The `jti`: one per (session, minting time, versions, audience, scope).
+    pub const fn jti(&self) -> Jti {
+        self.jti
+    }
+
+    /// The `exp`, seconds.
+    pub const fn exp(&self) -> i64 {
+        self.exp
+    }
+
+    /// Seconds that the token has left at `now`: `expires_in` (RFC 6749 section 5.1).
+    pub fn expires_in(&self, now: Timestamp) -> u64 {
+        Timestamp::from_secs(self.exp).since(now).as_secs()
+    }
+
+    /// The scope that it carries.
+    pub const fn scope(&self) -> &ScopeSet {
+        &self.scope
+    }
+
+    /// The payload's bytes. `TokenTooLarge` where the compact form could exceed [`MAX_TOKEN_BYTES`].
+    pub fn payload(&self, overhead: usize) -> Result<Vec<u8>, Refusal> {
+        let too_large = Refusal::TokenTooLarge { limit: MAX_TOKEN_BYTES };
+        let payload = serde_json::to_vec(self).map_err(|_| too_large.clone())?;
+        if payload.len().div_ceil(3) * 4 + overhead > MAX_TOKEN_BYTES { Err(too_large) } else { Ok(payload) }
+    }
+}
+
+/// `jti` = f(holder, iat, cv, pv, aud, scope): the first 16 bytes of SHA-256 over length-prefixed fields.
+fn jti(holder: &[&[u8]], iat: Timestamp, cv: u64, pv: u64, aud: &Audience, scope: &ScopeSet) -> Jti {
+    let (iat, cv, pv) = (iat.micros().to_be_bytes(), cv.to_be_bytes(), pv.to_be_bytes());
+    let scope = scope.to_string();
+    let fields = [&iat[..], &cv[..], &pv[..], aud.as_str().as_bytes(), scope.as_bytes()];
+    let mut context = digest::Context::new(&digest::SHA256);
+    for field in holder.iter().copied().chain(fields) {
+        context.update(&(field.len() as u64).to_be_bytes());
+        context.update(field);
+    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&context.finish().as_ref()[..16]);
+    Jti::from_bytes(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::policy::{Policy, QUANTUM};
+    use serde_json::json;
+
+    fn minted(session: &Session, user: &User, at: i64) -> TokenClaims {
+        let client = Client { mapping: fixture::mapping(), ..fixture::client(Policy::rolling()) };
+        let (api, now) = (fixture::api(), Timestamp::from_secs(at));
+        TokenClaims::of_session("https://id.example", user, &client, session, Target::Api(&api), None, QUANTUM, now)
+    }
+
+    #[test]
+    fn a_token_reads_as_rfc_9068_demands_with_the_mapped_claims_beside() {
+        let session = fixture::session(Policy::rolling());
+        let mut claims = serde_json::to_value(minted(&session, &fixture::user(), 7)).unwrap();
+        assert_eq!(claims["jti"].take().as_str().map(str::len), Some(22));
+        assert_eq!(
+            claims,
+            json!({
+                "iss": "https://id.example", "sub": fixture::user().id.to_string(), "aud": "demo-api",
+                "client_id": "demo", "sid": session.sid.to_string(), "cv": 1, "auth_time": 0, "amr": ["pwd"], "pv": 1,
+                "iat": 5, "exp": 1205, "jti": null, "scope": "read", "nickname": "ada", "role": "engineer",
+            })
+        );
+    }
+
+    #[test]
+    fn ten_tabs_in_one_quantum_get_one_token() {
+        let (session, user) = (fixture::session(Policy::rolling()), fixture::user());
+        assert_eq!(minted(&session, &user, 5), minted(&session, &user, 9));
+        assert_ne!(minted(&session, &user, 9).jti(), minted(&session, &user, 10).jti());
+        let changed = User { cv: 2, ..fixture::user() };
+        assert_ne!(minted(&session, &user, 9).jti(), minted(&session, &changed, 9).jti());
+    }
+
+    #[test]
+    fn no_token_outlives_its_session() {
+        let session = fixture::session(Policy::rolling());
+        let claims = minted(&session, &fixture::user(), session.absolute_at.secs() - 60);
+        assert_eq!(claims.exp(), session.absolute_at.secs());
+    }
+
+    #[test]
+    fn a_scope_taken_from_the_client_is_in_no_new_token() {
+        let session = Session { scope: "read write".parse().unwrap(), ..fixture::session(Policy::rolling()) };
+        assert_eq!(minted(&session, &fixture::user(), 0).scope().to_string(), "read");
+    }
+
+    #[test]
+    fn a_token_too_large_is_refused_with_what_to_do() {
+        let mut user = fixture::user();
+        user.attributes.insert("nickname".parse().unwrap(), json!("x".repeat(3000)));
+        let refused = minted(&fixture::session(Policy::rolling()), &user, 0).payload(200).unwrap_err();
+        assert!(refused.to_string().contains("3584 bytes"));
+    }
+}
