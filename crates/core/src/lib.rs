@@ -13,6 +13,7 @@ pub mod client;
 pub mod cookie;
 pub mod event;
 pub mod id;
+pub mod json;
 pub mod jwk;
 pub mod jwks;
 pub mod jws;
