@@ -21,7 +21,9 @@ pub struct Origin(Box<str>);
 
 /// The text is no origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an origin is `https://host` or `http://host`, with `:port` where it is not the default, in lower case and without a path")]
+#[error(
+    "an origin is `https://host` or `http://host`, with `:port` where it is not the default, in lower case and without a path"
+)]
 pub struct BadOrigin;
 
 impl Origin {
@@ -40,7 +42,8 @@ impl FromStr for Origin {
             (None, Some(host)) => (":80", host),
             (None, None) => return Err(BadOrigin),
         };
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+        let allowed =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
         let well_formed = (1..=255).contains(&host.len()) && host.bytes().all(allowed) && !host.starts_with(':');
         if well_formed && !host.ends_with(default_port) { Ok(Self(text.into())) } else { Err(BadOrigin) }
     }
@@ -210,9 +213,17 @@ mod tests {
         for good in ["https://app.example.com", "http://localhost:5173", "https://[::1]:8443"] {
             assert_eq!(good.parse::<Origin>().unwrap().as_str(), good);
         }
-        for wrong in
-            ["", "null", "*", "app.example.com", "https://", "https://A.example", "https://a/", "https://a@b", "https://a:443"]
-        {
+        for wrong in [
+            "",
+            "null",
+            "*",
+            "app.example.com",
+            "https://",
+            "https://A.example",
+            "https://a/",
+            "https://a@b",
+            "https://a:443",
+        ] {
             assert_eq!(wrong.parse::<Origin>(), Err(BadOrigin), "{wrong}");
         }
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Audience, AttributeName, ClientId, Jti, SessionId, UserId};
+use crate::id::{AttributeName, Audience, ClientId, Jti, SessionId, UserId};
 use crate::session::EndReason;
 use crate::time::Timestamp;
 

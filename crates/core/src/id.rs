@@ -169,7 +169,8 @@ mod tests {
         let text = id.to_string();
         assert_eq!(text.len(), 22);
         assert_eq!(text.parse(), Ok(id));
-        for wrong in [&text[..21], &format!("{text}A"), &format!("{}=", &text[..21]), "", &format!("{}B", &text[..21])] {
+        for wrong in [&text[..21], &format!("{text}A"), &format!("{}=", &text[..21]), "", &format!("{}B", &text[..21])]
+        {
             assert_eq!(wrong.parse::<SessionId>(), Err(BadId("session id")), "{wrong}");
         }
     }

@@ -140,7 +140,9 @@ pub enum ImpossiblePolicy {
         bound: Duration,
     },
     /// A token would live longer than an api allows.
-    #[error("`life` ({life:?}) must not exceed the cap of the api `{audience}` ({cap:?}): lower `life` or raise the api's `max_life`")]
+    #[error(
+        "`life` ({life:?}) must not exceed the cap of the api `{audience}` ({cap:?}): lower `life` or raise the api's `max_life`"
+    )]
     LifeBeyondCap {
         /// The access life.
         life: Duration,

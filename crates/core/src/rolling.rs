@@ -147,10 +147,7 @@ mod tests {
         assert_eq!(renewal(&held, &session, &fixture::user(), &client, late), Ok(Renewal::Keep));
         let changed = User { cv: 2, ..fixture::user() };
         assert_eq!(renewal(&held, &session, &changed, &client, late), Ok(Renewal::Mint(None)));
-        assert_eq!(
-            renewal(&held, &session, &changed, &client, session.absolute_at),
-            Err(Refusal::SessionExpired)
-        );
+        assert_eq!(renewal(&held, &session, &changed, &client, session.absolute_at), Err(Refusal::SessionExpired));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The text is not a scope list of RFC 6749 section 3.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a well-formed scope: tokens of visible ASCII without quote and backslash, one space between, at most 1024 bytes")]
+#[error(
+    "not a well-formed scope: tokens of visible ASCII without quote and backslash, one space between, at most 1024 bytes"
+)]
 pub struct BadScope;
 
 /// A set of scope tokens. As text they are sorted, one space between.

@@ -120,7 +120,7 @@ impl PasswordHash {
 }
 
 /// 128 random bits in a session's row that its refresh tokens are derived with: without it the MAC key forges nothing.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Salt([u8; 16]);
 unprintable!(Salt);
 
@@ -178,10 +178,7 @@ mod tests {
             Salt::from_bytes([9; 16]),
             MacKey::from_bytes(&[3; 32]),
         );
-        assert_eq!(
-            printed,
-            "ClientSecret(..) SecretHash(..) Some(Password(..)) PasswordHash(..) Salt(..) MacKey(..)"
-        );
+        assert_eq!(printed, "ClientSecret(..) SecretHash(..) Some(Password(..)) PasswordHash(..) Salt(..) MacKey(..)");
     }
 
     #[test]

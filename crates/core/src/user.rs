@@ -113,10 +113,6 @@ impl User {
 
     /// Gone: the record is emptied, every session dies, the id stays taken.
     pub fn deleted(&self) -> Self {
-        Self {
-            status: UserStatus::Deleted,
-            attributes: Attributes::new(),
-            ..self.with_new_epoch(EndReason::Disabled)
-        }
+        Self { status: UserStatus::Deleted, attributes: Attributes::new(), ..self.with_new_epoch(EndReason::Disabled) }
     }
 }
