@@ -19,6 +19,7 @@ pub mod jwks;
 pub mod jws;
 pub mod key;
 pub mod mapping;
+pub mod notice;
 pub mod policy;
 pub mod refresh;
 pub mod refusal;
