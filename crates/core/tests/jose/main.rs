@@ -1,0 +1,14 @@
+//! JOSE: the vectors of the specifications, the faults that others shipped, and another library as oracle.
+
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod lessons;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod parity;
+#[cfg(test)]
+mod speed;
+#[cfg(test)]
+mod vectors;
