@@ -1,4 +1,6 @@
 //! JOSE: the vectors of the specifications, the faults that others shipped, and another library as oracle.
+//!
+//! `cfg(test)` is always true here; it tells clippy that functions without `#[test]` are test code as well.
 
 #[cfg(test)]
 mod keys;
