@@ -461,7 +461,17 @@ fn row_33_kid_is_a_map_key_and_nothing_else() {
         let refused = with_header(&format!(r#"{{"alg":"ES256","typ":"at+jwt","kid":"{kid}"}}"#));
         assert_eq!(refused, Err(TokenError::UnknownKey { kid: Some(kid.parse().unwrap()) }));
     }
-    for kid in [r#""""#, r#""a b""#, r#""es\u0000""#, r#""es\n[error] forged log line""#, "1", "null", r#"["es"]"#] {
+    for kid in [
+        r#""""#,
+        r#""es\"""#,
+        r#""es\\""#,
+        r#""a b""#,
+        r#""es\u0000""#,
+        r#""es\n[error] forged log line""#,
+        "1",
+        "null",
+        r#"["es"]"#,
+    ] {
         let refused = with_header(&format!(r#"{{"alg":"ES256","typ":"at+jwt","kid":{kid}}}"#));
         assert_eq!(refused, Err(TokenError::Header { parameter: "kid" }), "{kid}");
     }
@@ -477,6 +487,32 @@ fn row_33_without_kid_a_key_is_used_only_where_there_is_no_choice() {
     let token = sign(bare, claims(json!({})), &ES256);
     let refused = Unverified::parse(&token).unwrap().verify(&two, Typ::AccessToken).unwrap_err();
     assert_eq!(refused, TokenError::UnknownKey { kid: None });
+}
+
+#[test]
+fn row_33_a_key_is_not_tried_on_a_token_that_names_another() {
+    let verify = |header: &str| {
+        let token = sign(header, claims(json!({})), &ES256);
+        Unverified::parse(&token).unwrap().verify_with(ES256.public(), Typ::AccessToken).map(|_| ())
+    };
+    assert_eq!(verify(&header(&ES256)), Ok(()));
+    assert_eq!(verify(r#"{"alg":"ES256","typ":"at+jwt"}"#), Ok(()));
+    let other = Err(TokenError::UnknownKey { kid: Some("ed".parse().unwrap()) });
+    assert_eq!(verify(r#"{"alg":"ES256","typ":"at+jwt","kid":"ed"}"#), other);
+}
+
+#[test]
+fn an_error_never_quotes_the_token_but_its_kid() {
+    let secret = "hunter2";
+    let payload = claims(json!({"iss": secret, "sub": secret, "aud": [secret], "hunter2": secret}));
+    let token = sign(&header(&ES256), &payload, &ES256);
+    let forged = format!("{}.{}", token.rsplit_once('.').unwrap().0, encode([1; 64]));
+    let header_only = sign(r#"{"alg":"hunter2","typ":"hunter2","hunter2":1}"#, "{}", &ES256);
+    let typed = sign(r#"{"alg":"ES256","typ":"hunter2"}"#, "{}", &ES256);
+    for token in [&token, &forged, &header_only, &typed, &sign(&header(&ES256), "{\"hunter2\": hunter2}", &ES256)] {
+        let error = accept(token).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(secret), "{error:?}");
+    }
 }
 
 #[test]
