@@ -11,6 +11,5 @@ mod oracle;
 #[cfg(test)]
 mod parity;
 #[cfg(test)]
-mod speed;
 #[cfg(test)]
 mod vectors;
