@@ -18,7 +18,7 @@ use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::mint::Mint;
 use crate::ready::Doubt;
 use crate::settings::Settings;
-use crate::store::ask::LongestLife;
+use crate::store::LongestLife;
 use crate::store::{OpenError, Store, StoreError, StoreOptions};
 
 /// The running server. Cheap to clone.

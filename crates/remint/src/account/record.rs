@@ -18,7 +18,7 @@ use crate::grant::MAX_CONFLICTS;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, Wanted};
 use crate::store::Commit;
-use crate::store::ask::{DeclaredAttributes, Held, Holding};
+use crate::store::{DeclaredAttributes, Held, Holding};
 
 /// Writes the person's own attributes, and answers new tokens that show them; never a refresh token.
 pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Result<Issued, Failure> {

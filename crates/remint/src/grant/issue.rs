@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::gate::{ClientPermit, Permit};
 use crate::mint::AccessToken;
-use crate::store::ask::ApiFor;
+use crate::store::ApiFor;
 
 /// Account tokens are read by the issuer alone, so their algorithm is ours to choose.
 const ACCOUNT_ALGORITHM: Algorithm = Algorithm::Es256;

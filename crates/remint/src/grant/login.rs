@@ -28,7 +28,7 @@ use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, Wanted};
 use crate::grant::{MAX_CONFLICTS, refresh};
 use crate::store::Commit;
-use crate::store::ask::{Account, ClientById, SessionById};
+use crate::store::{AccountOf, ClientById, SessionById};
 
 /// One attempt.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ async fn authenticate(
     attempt: &Attempt,
 ) -> Result<(User, PasswordRow), Failure> {
     let account = match canonical {
-        Some(text) => app.store.read(Account(text.to_owned())).await?,
+        Some(text) => app.store.read(AccountOf(text.to_owned())).await?,
         None => None,
     };
     let counter = match (&account, canonical) {

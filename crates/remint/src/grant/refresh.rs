@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, RefreshText, Wanted};
 use crate::grant::MAX_CONFLICTS;
-use crate::store::ask::{Holding, Held};
+use crate::store::{Holding, Held};
 use crate::store::Commit;
 
 /// What a shared decision answers: the snapshot to mint from, and whether the head goes with it.

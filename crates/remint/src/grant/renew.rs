@@ -15,7 +15,7 @@ use crate::grant::MAX_CONFLICTS;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, Wanted};
 use crate::store::Commit;
-use crate::store::ask::Holding;
+use crate::store::Holding;
 
 /// New tokens for the holder of `bearer`; `None` where what it has is good (204). A token of an API is answered with
 /// one of the same audience and never with an account token; an account token is answered with both.

@@ -18,7 +18,7 @@ use crate::grant::MAX_CONFLICTS;
 use crate::grant::refresh;
 use crate::mint::Addressee;
 use crate::store::Commit;
-use crate::store::ask::{Held, Holding};
+use crate::store::{Held, Holding};
 
 /// Ends what the token stands for, if it is one of ours and was issued to `client`.
 pub async fn revoke(app: &App, client: &Client, presented: &str) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use remint_core::secret::{ClientSecret, SecretHash};
 use crate::app::App;
 use crate::failure::{BadRequest, Failure};
 use crate::http::body::decode;
-use crate::store::ask::{ApiById, ClientById};
+use crate::store::{ApiById, ClientById};
 
 /// An id and, where one came, a secret.
 #[derive(Debug)]

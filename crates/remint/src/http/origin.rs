@@ -14,7 +14,7 @@ use remint_core::client::{Client, Origin};
 use remint_core::refusal::Refusal;
 
 use crate::app::App;
-use crate::store::ask::Clients;
+use crate::store::Clients;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 

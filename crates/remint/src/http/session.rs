@@ -31,12 +31,12 @@ use crate::http::credentials::{Credentials, bearer};
 use crate::http::error::{BearerError, OAuthError};
 use crate::http::origin;
 use crate::http::token::wanted;
-use crate::store::ask::{Held, Holding, SessionById, SessionsOf};
+use crate::store::{Held, Holding, SessionById, SessionsOf};
 
 /// Tells the holder of a stale token the version that it lacks.
 pub static REMINT_RENEW: HeaderName = HeaderName::from_static("remint-renew");
 /// A person with more devices sees the newest of them.
-const MAX_DEVICES: u32 = 200;
+const MAX_DEVICES: usize = 200;
 
 /// The caller's account token, verified, from a page that its client owns.
 #[derive(Debug)]
