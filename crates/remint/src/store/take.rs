@@ -1,7 +1,5 @@
 //! Counters that allow so many within a window: the rule, as a function of the stored row. Never reads a clock.
 
-use std::time::Duration;
-
 use remint_core::change::{Take, Taken};
 use remint_core::time::Timestamp;
 
@@ -20,7 +18,7 @@ pub struct Counted {
 ///
 /// A window that has ended begins anew with the first attempt after it. Where the clock went back, the window that
 /// stands goes on: an attempt is never granted for having an earlier time.
-pub fn take(take: &Take, stored: Option<Counted>) -> (Taken, Option<Counted>) {
+pub(super) fn take(take: &Take, stored: Option<Counted>) -> (Taken, Option<Counted>) {
     let open = stored.filter(|row| take.at < row.started_at.plus(take.window));
     let (count, started_at) = open.map_or((0, take.at), |row| (row.count, row.started_at));
     let ends_at = started_at.plus(take.window);
@@ -34,6 +32,8 @@ pub fn take(take: &Take, stored: Option<Counted>) -> (Taken, Option<Counted>) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn at(secs: i64) -> Take {

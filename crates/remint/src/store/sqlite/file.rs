@@ -63,7 +63,7 @@ impl DataFile {
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        connection.pragma_update(None, "page_size", signed(PAGE_BYTES))?;
         connection.pragma_update(None, "trusted_schema", false)?;
         Ok(connection)
     }
@@ -83,13 +83,16 @@ fn prepare_writer(connection: &Connection, options: &StoreOptions) -> rusqlite::
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "journal_size_limit", options.checkpoint_bytes.saturating_mul(2))?;
-    let kibibytes = i64::try_from(options.cache_bytes / 1024).unwrap_or(i64::MAX);
-    connection.pragma_update(None, "cache_size", -kibibytes)?;
+    connection.pragma_update(None, "journal_size_limit", signed(options.checkpoint_bytes.saturating_mul(2)))?;
+    connection.pragma_update(None, "cache_size", -signed(options.cache_bytes / 1024))?; // less than zero: KiB
     if let Some(most) = options.max_bytes {
-        connection.pragma_update(None, "max_page_count", most.div_ceil(PAGE_BYTES))?;
+        connection.pragma_update(None, "max_page_count", signed(most.div_ceil(PAGE_BYTES)))?;
     }
     Ok(())
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// How many frames the write-ahead log holds, and how many of them are in the data file already. `mode` says whether

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{oneshot, watch};
 
 use super::file::PAGE_BYTES;
-use super::{execute, failed, prepared, wal_frames};
+use super::{execute, failed, wal_frames};
 use crate::store::ask::Reader;
 use crate::store::documents::Documents;
 use crate::store::error::StoreError;
