@@ -82,17 +82,17 @@ impl Chain {
         Self { acked_at: self.acked_at.or(Some(now)), ..self.clone() }
     }
 
-    /// Row 6.
-    fn rotated(&self, kid: MacKeyId, now: Timestamp) -> Self {
-        let head = Position { generation: self.head.generation + 1, branch: 0 };
+    /// Row 6. None where the numbers have run out: no session lives to see it, but no row can make us panic or go back.
+    fn rotated(&self, kid: MacKeyId, now: Timestamp) -> Option<Self> {
+        let head = Position { generation: self.head.generation.checked_add(1)?, branch: 0 };
         let parent_branch = Some(self.head.branch);
-        Self { head, parent_branch, kid, acked_at: None, ..self.delivered(now) }
+        Some(Self { head, parent_branch, kid, acked_at: None, ..self.delivered(now) })
     }
 
-    /// Row 10.
-    fn branched(&self, kid: MacKeyId, now: Timestamp) -> Self {
-        let head = Position { branch: self.head.branch + 1, ..self.head };
-        Self { head, kid, ..self.delivered(now) }
+    /// Row 10. None as in row 6.
+    fn branched(&self, kid: MacKeyId, now: Timestamp) -> Option<Self> {
+        let head = Position { branch: self.head.branch.checked_add(1)?, ..self.head };
+        Some(Self { head, kid, ..self.delivered(now) })
     }
 
     /// Row 7: the store has lost commits; the token, which only we can have made, says where the chain was.
@@ -355,14 +355,18 @@ impl Step {
             let after = Session { continuity: Continuity::Refresh(chain), ..used };
             Decision { answer: Ok(answer), session: (after != *session).then_some(after), caught_up }
         };
+        let onward = |next: Option<Chain>| match next {
+            Some(chain) => success(chain, Answer::WithHead, false),
+            None => Decision::refused(Refusal::SessionExpired), // the line of positions has run out
+        };
         match self {
             Self::InDoubt { ack } => in_doubt(session, chain, ack, now),
             Self::Acknowledge if set.always_return_refresh => success(chain.acked(now), Answer::WithHead, false),
             Self::Acknowledge => success(chain.acked(now), Answer::AccessOnly, false),
-            Self::Rotate => success(chain.rotated(set.current_kid, now), Answer::WithHead, false),
+            Self::Rotate => onward(chain.rotated(set.current_kid, now)),
             Self::CatchUp => success(chain.caught_up(token, now), Answer::AccessOnly, true),
             Self::Deliver => success(chain.delivered(now), Answer::WithHead, false),
-            Self::Branch => success(chain.branched(set.current_kid, now), Answer::WithHead, false),
+            Self::Branch => onward(chain.branched(set.current_kid, now)),
             Self::Theft if set.in_doubt => Decision::refused(Refusal::InDoubt { retry_after: set.windows.parent }),
             Self::Theft => Decision {
                 answer: Err(Refusal::SessionEnded(EndReason::Theft)),
