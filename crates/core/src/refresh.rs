@@ -133,12 +133,14 @@ pub struct RefreshToken {
     mac: [u8; 32],
 }
 
-/// A refresh token whose MAC was checked against its row's salt. Only [`RefreshToken::prove`] and [`Chain::issue`]
-/// know what is genuine.
+/// A refresh token whose MAC was checked against a row's salt, and good for a row of that salt only: whoever reads the
+/// row again after a conflict cannot carry the proof over to a chain that was begun anew. Only
+/// [`RefreshToken::prove`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Genuine {
     kid: MacKeyId,
     position: Position,
+    salt: Salt,
 }
 
 impl RefreshToken {
@@ -159,8 +161,11 @@ impl RefreshToken {
     /// no such key, call it with a dummy salt or key: the answer and the work are the same.
     pub fn prove(&self, key: &MacKey, salt: &Salt) -> Option<Genuine> {
         let signed = signed_text(self.kid, self.sid, self.position);
-        key.verifies(&[signed.as_bytes(), salt.as_bytes()], &self.mac)
-            .then_some(Genuine { kid: self.kid, position: self.position })
+        key.verifies(&[signed.as_bytes(), salt.as_bytes()], &self.mac).then_some(Genuine {
+            kid: self.kid,
+            position: self.position,
+            salt: *salt,
+        })
     }
 }
 
@@ -295,6 +300,9 @@ pub fn present(session: &Session, user: &User, shown: &Presentation<'_>, set: &S
     let (Some(token), Continuity::Refresh(chain)) = (&shown.token, &session.continuity) else {
         return Decision::refused(Refusal::WrongMac); // 0
     };
+    if token.salt != chain.salt {
+        return Decision::refused(Refusal::WrongMac); // 0: proved against another row, or this one before it began anew
+    }
     if shown.client != &session.client {
         return Decision::refused(Refusal::OtherClient); // 1
     }
