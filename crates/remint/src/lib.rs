@@ -4,4 +4,6 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod listen;
+pub mod ready;
 pub mod settings;
