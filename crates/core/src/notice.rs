@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::client::Client;
 use crate::event::{Cause, Concerns, Event, Initiator, Notice};
-use crate::id::AttributeName;
+use crate::id::{AttributeName, Jti};
 use crate::policy::Timing;
 use crate::session::{EndReason, Session};
 use crate::time::Timestamp;
@@ -15,7 +15,12 @@ use crate::user::User;
 /// How long any token that exists now, or is being minted now, can live: what an event must be remembered for that
 /// may concern a token of any of these clients. Give it all clients, disabled ones too: their tokens are still out.
 pub fn horizon<'a>(clients: impl IntoIterator<Item = &'a Client>, timing: &Timing) -> Duration {
-    clients.into_iter().map(|client| client.longest_life).max().unwrap_or_default() + in_flight(timing)
+    horizon_of(clients.into_iter().map(|client| client.longest_life).max().unwrap_or_default(), timing)
+}
+
+/// [`horizon`], where the longest access life of any client is known already.
+pub fn horizon_of(longest_life: Duration, timing: &Timing) -> Duration {
+    longest_life + in_flight(timing)
 }
 
 /// A mint that read before the change may sign this much after it.
@@ -63,6 +68,11 @@ pub fn client_changed(before: &Client, after: &Client, timing: &Timing, now: Tim
     let forget_after = now.plus(before.longest_life.max(after.longest_life) + in_flight(timing));
     let event = Event::ClientChanged { client_id: after.id.clone(), pv: after.pv, forget_after };
     Some(Notice { event, concerns: Concerns::Only(apis), at: now })
+}
+
+/// One token without a session was revoked (RFC 7009); it would have expired at `exp`.
+pub fn token_ended(jti: Jti, exp: Timestamp, now: Timestamp) -> Notice {
+    Notice { event: Event::TokenEnded { jti, forget_after: exp }, concerns: Concerns::Everyone, at: now }
 }
 
 /// A signing key is not to be believed any more. `horizon` is [`horizon`] of all clients.

@@ -7,3 +7,4 @@ pub mod entropy;
 pub mod listen;
 pub mod ready;
 pub mod settings;
+pub mod store;
