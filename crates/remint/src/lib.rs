@@ -4,5 +4,7 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod listen;
+pub mod ready;
 pub mod settings;
 pub mod store;
