@@ -2,6 +2,10 @@
 //! depends on it; its rules are in [`remint_core`].
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod clock;
 pub mod entropy;
+pub mod keyring;
+pub mod mint;
 pub mod settings;
+pub mod store;
