@@ -25,7 +25,6 @@ pub struct Terms {
 }
 
 /// One follower.
-#[derive(Debug)]
 pub struct Follower {
     store: Store,
     terms: Terms,

@@ -84,7 +84,7 @@ pub(crate) fn prove(app: &App, token: &RefreshToken, found: Option<&Held>) -> Op
     match (app.keyring.refresh_key(token.kid()), found) {
         (Some(key), Some(_)) => token.prove(&key, &salt),
         (Some(key), None) => token.prove(&key, &salt).and(None),
-        (None, _) => token.prove(&app.keyring.dummy_refresh_key(), &salt).and(None),
+        (None, _) => token.prove(app.keyring.dummy_refresh_key(), &salt).and(None),
     }
 }
 
@@ -129,6 +129,6 @@ fn answer(held: Held, decision: Decision, permitted: Result<(), Refusal>) -> Res
 /// The refresh token of the row's head.
 pub fn head(app: &App, session: &Session) -> Result<RefreshText, Failure> {
     let Continuity::Refresh(chain) = &session.continuity else { return Err(Refusal::WrongMac.into()) };
-    let key = app.keyring.refresh_key(chain.kid).ok_or(Failure::CannotSign)?;
+    let key = app.keyring.refresh_key(chain.kid).ok_or(Failure::NoRefreshKey)?;
     Ok(RefreshText::of(&refresh::derive(chain.kid, &key, session.sid, &chain.salt, chain.head)))
 }

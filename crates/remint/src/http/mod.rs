@@ -1,5 +1,5 @@
-//! The public endpoints, one file each, and what is common to all of them: the body limit, the deadline, errors of one
-//! form for what is not there. Never serves administration: that is the control socket's.
+//! The public endpoints, one file each, and what is common to all of them: nothing is cached, and one form of
+//! error for what is not there. Never serves administration: that is the control socket's.
 
 pub mod account;
 pub mod answer;
@@ -15,8 +15,7 @@ pub mod session;
 pub mod token;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use http::header::CACHE_CONTROL;
@@ -24,8 +23,6 @@ use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use crate::app::App;
-use crate::failure::Failure;
-use crate::http::error::OAuthError;
 
 /// The public router, under the issuer's path. The metadata stands where RFC 8414 section 3.1 wants it: the
 /// well-known part before that path.
@@ -50,15 +47,13 @@ fn endpoints(app: &App) -> Router<App> {
         .route("/sessions", get(session::list))
         .route("/sessions/{sid}", delete(session::end_other))
         .route("/account", patch(account::patch))
-        .layer(from_fn_with_state(app.clone(), deadline))
+        .layer(map_response(never_cached))
         .layer(from_fn_with_state(app.clone(), origin::cors));
     pages.route("/oauth2/jwks", get(discovery::jwks)).route("/feed", get(feed::follow))
 }
 
-/// Past the server's deadline nothing is answered any more but that it was too late, and nothing is cached.
-async fn deadline(State(app): State<App>, request: Request, next: Next) -> Response {
-    let answered = tokio::time::timeout(app.settings.timing.server_deadline, next.run(request)).await;
-    let mut response = answered.unwrap_or_else(|_| OAuthError(Failure::Late).into_response());
+/// What depends on who asks is kept by nobody on the way.
+async fn never_cached(mut response: Response) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
