@@ -6,7 +6,8 @@ use std::path::PathBuf;
 /// A question or a commit that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// More commits wait than the queue holds: shed the request. Nothing was written.
+    /// More commits wait than the queue holds, or another program has the file locked: shed the request. Nothing was
+    /// written.
     #[error("the store is busy")]
     Busy,
     /// The commit failed half way: it may or may not be written.

@@ -52,6 +52,8 @@ pub struct StoreOptions {
     pub checkpoint_bytes: u64,
     /// And when nothing was written for so long.
     pub idle_after: Duration,
+    /// How long a connection waits for a lock that another program holds on the file.
+    pub patience: Duration,
     /// Memory of the writer for pages of the data file, in bytes.
     pub cache_bytes: u64,
     /// The data file never grows beyond so many bytes: a commit that would need more is [`StoreError::Full`].
@@ -67,6 +69,7 @@ impl Default for StoreOptions {
             batch: 512,
             checkpoint_bytes: 64 << 20,
             idle_after: Duration::from_secs(1),
+            patience: Duration::from_secs(5),
             cache_bytes: 64 << 20,
             max_bytes: None,
         }
@@ -88,7 +91,7 @@ pub enum Commit {
         /// Which row. For an api it may be the other one that has its audience.
         key: RowKey,
         /// The row as it is now.
-        current: Option<Row>,
+        current: Option<Box<Row>>,
     },
 }
 
@@ -114,7 +117,7 @@ impl Store {
     /// Where another process has it open, where it is not a data file of ours or one of a later version, where it may
     /// not be written, and where the database or the operating system fails.
     pub fn open(path: &Path, options: StoreOptions, seed: [u8; 16]) -> Result<Self, OpenError> {
-        let file = Arc::new(DataFile::lock(path)?);
+        let file = Arc::new(DataFile::lock(path, options.patience)?);
         let connection = file.writer(&options, seed)?;
         let documents = Arc::new(Documents::new());
         let readers = |most| Readers::new(Arc::clone(&file), Arc::clone(&documents), most);

@@ -12,20 +12,19 @@ use crate::store::{StoreOptions, migrate};
 
 /// Rows are a third of this: a renewal writes little more than its row.
 pub(in crate::store) const PAGE_BYTES: u64 = 1024;
-/// Only our own checkpoints and the recovery after a crash ever hold a lock that another connection waits for.
-const BUSY: Duration = Duration::from_secs(5);
 /// Every statement of ours, and room to spare.
 const STATEMENTS: usize = 96;
 
 /// The file, locked for this process as long as this value lives.
 pub(in crate::store) struct DataFile {
     path: PathBuf,
+    patience: Duration,
     _lock: File,
 }
 
 impl DataFile {
     /// Takes the lock beside the file, then makes the file if there is none: readable and writable by its owner only.
-    pub(in crate::store) fn lock(path: &Path) -> Result<Self, OpenError> {
+    pub(in crate::store) fn lock(path: &Path, patience: Duration) -> Result<Self, OpenError> {
         let lock_path = path.with_extension("lock");
         let lock = private_file(&lock_path)?;
         match lock.try_lock() {
@@ -37,7 +36,7 @@ impl DataFile {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let synced = File::open(directory).and_then(|directory| directory.sync_all());
         synced.map_err(|source| OpenError::Io { path: directory.to_path_buf(), source })?;
-        Ok(Self { path: path.to_path_buf(), _lock: lock })
+        Ok(Self { path: path.to_path_buf(), patience, _lock: lock })
     }
 
     /// The one connection that writes, at the latest schema.
@@ -61,7 +60,7 @@ impl DataFile {
     fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(self.patience)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update(None, "page_size", signed(PAGE_BYTES))?;
         connection.pragma_update(None, "trusted_schema", false)?;

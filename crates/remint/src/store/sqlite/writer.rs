@@ -42,7 +42,7 @@ pub(in crate::store) struct Writer {
 /// What became of one member of a batch, before the commit.
 enum Outcome {
     Done { taken: Vec<Taken>, notices: Vec<Notice> },
-    Conflict { key: RowKey, current: Option<Row> },
+    Conflict { key: RowKey, current: Option<Box<Row>> },
     Failed(StoreError),
 }
 
@@ -174,7 +174,7 @@ impl Writer {
         Ok(match stop {
             Stop::Failed(error) => Outcome::Failed(error),
             Stop::Conflict(key) => match self.reader().row(&key) {
-                Ok(current) => Outcome::Conflict { key, current },
+                Ok(current) => Outcome::Conflict { key, current: current.map(Box::new) },
                 Err(error) => Outcome::Failed(error),
             },
         })
