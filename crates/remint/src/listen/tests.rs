@@ -33,7 +33,7 @@ fn router(limits: &Limits) -> Router {
         .route("/peer", get(peer))
         .route("/echo", post(|body: Bytes| async move { body }))
         .route("/panic", get(|| async { panic!("a mistake, made on purpose by a test") }))
-        .route("/never", get(std::future::pending::<()>))
+        .route("/never", get(|| async { std::future::pending::<()>().await }))
         .route("/events", get(events))
         .layer(axum::middleware::from_fn_with_state(limits.request_time, bounded))
 }
