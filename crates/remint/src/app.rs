@@ -21,6 +21,9 @@ use crate::ready::Doubt;
 use crate::settings::Settings;
 use crate::store::{Keys, LongestLife, OpenError, Store, StoreError, StoreOptions};
 
+/// The store's file in the data directory.
+pub const DATA_FILE: &str = "remint.db";
+
 /// The running server. Cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
@@ -86,7 +89,7 @@ impl App {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, StartError> {
-        let store = Store::open(&settings.data, StoreOptions::default(), entropy.bytes())?;
+        let store = Store::open(&settings.data.join(DATA_FILE), StoreOptions::default(), entropy.bytes())?;
         let data_is_new = store.read(Keys).await?.is_empty();
         let keyring = Keyring::open(store.clone(), master, clock.clone(), entropy.clone(), settings.keys).await?;
         let doubt = Doubt::at_start(clock.now(), data_is_new);

@@ -3,9 +3,19 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod app;
+pub mod bearer;
 pub mod clock;
+pub mod config;
 pub mod entropy;
+pub mod failure;
+pub mod feed;
+pub mod grant;
+pub mod http;
 pub mod keyring;
+pub mod listen;
 pub mod mint;
+pub mod ready;
 pub mod settings;
 pub mod store;
+pub mod telemetry;

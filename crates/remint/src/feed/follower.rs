@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast;
 
 use super::{BATCH, Batch, Hub};
-use crate::store::{FeedAfter, FeedAlive, FeedAt, Store, StoreError};
+use crate::store::{FeedAfter, FeedAlive, FeedAt, FeedHead, Store, StoreError};
 
 /// What a follower needs beside the hub.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Hub {
             None => None,
         };
         hello.resumed = known.is_some();
-        hello.cursor = *self.newest.borrow();
+        hello.cursor = self.store.read(FeedHead).await?; // not the hub's: it may be about to read it
         let store = self.store.clone();
         let mut due = VecDeque::from([feed::hello(&hello)]);
         let place = match known {

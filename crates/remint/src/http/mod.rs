@@ -33,7 +33,7 @@ pub fn router(app: App) -> Router {
     let nested = if path.is_empty() { inner } else { Router::new().nest(&path, inner) };
     nested
         .route(&well_known, get(discovery::metadata))
-        .method_not_allowed_fallback(|| async { plain(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here") })
+        .method_not_allowed_fallback(not_allowed)
         .fallback(|| async { plain(StatusCode::NOT_FOUND, "there is nothing here") })
         .with_state(app)
 }
@@ -47,6 +47,7 @@ fn endpoints(app: &App) -> Router<App> {
         .route("/sessions", get(session::list))
         .route("/sessions/{sid}", delete(session::end_other))
         .route("/account", patch(account::patch))
+        .method_not_allowed_fallback(not_allowed) // inside the layers: a preflight passes through them
         .layer(map_response(never_cached))
         .layer(from_fn_with_state(app.clone(), origin::cors));
     pages.route("/oauth2/jwks", get(discovery::jwks)).route("/feed", get(feed::follow))
@@ -56,6 +57,10 @@ fn endpoints(app: &App) -> Router<App> {
 async fn never_cached(mut response: Response) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+async fn not_allowed() -> Response {
+    plain(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here")
 }
 
 fn plain(status: StatusCode, description: &str) -> Response {
