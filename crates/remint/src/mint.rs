@@ -118,6 +118,17 @@ impl Mint {
         Ok(Minted { token, expires_at: Timestamp::from_secs(claims.exp()) })
     }
 
+    /// Whether the claims fit into a token, without signing one.
+    ///
+    /// # Errors
+    /// [`MintError`], as [`Self::access_token`] would fail.
+    pub fn fits(&self, claims: &TokenClaims, algorithm: Algorithm) -> Result<(), MintError> {
+        let key = self.0.keyring.signer(algorithm).ok_or(MintError::NoKey { algorithm })?;
+        let header = jws::header(Typ::AccessToken, &key)?;
+        claims.payload(header.len() + "..".len() + signature_chars(&key))?;
+        Ok(())
+    }
+
     /// Verifies a token that this server minted and that came back to it, for any of `audiences`: against the keys of
     /// the keyring, in the profile of RFC 9068, without leeway. Whether its session lives is not looked at.
     ///

@@ -37,8 +37,7 @@ pub struct KnownClient(pub ClientId);
 /// Starts the log, on standard error. A second call changes nothing.
 pub fn log_to_stderr(log: &Log) {
     let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(BoxMakeWriter::new(std::io::stderr));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BoxMakeWriter::new(std::io::stderr));
     // An error says that there is a log already: in tests, that of another scene.
     let _ = match log.format {
         LogFormat::Text => subscriber.with_ansi(false).try_init().map_err(drop),
@@ -70,7 +69,11 @@ const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 fn describe() {
     use metrics::{Unit, describe_counter, describe_histogram};
     describe_counter!("remint_http_requests_total", "Requests answered, by route, method and status.");
-    describe_histogram!("remint_http_request_duration_seconds", Unit::Seconds, "From the head read to the answer's head.");
+    describe_histogram!(
+        "remint_http_request_duration_seconds",
+        Unit::Seconds,
+        "From the head read to the answer's head."
+    );
     describe_counter!("remint_http_panics_total", "Requests whose handler panicked.");
     describe_counter!("remint_connections_cut_total", "Connections cut because a deadline passed, by cause.");
     describe_counter!("remint_connections_turned_away_total", "Connections above the limit.");
@@ -213,7 +216,8 @@ mod tests {
     #[tokio::test]
     async fn only_a_trusted_proxy_names_a_request_and_only_by_a_plain_name() {
         assert_eq!(id_of("10.1.1.1", Some("abc-1")).await, "abc-1");
-        for (peer, id) in [("192.0.2.1", "abc-1"), ("10.1.1.1", "a b"), ("10.1.1.1", ""), ("10.1.1.1", &"x".repeat(65))] {
+        for (peer, id) in [("192.0.2.1", "abc-1"), ("10.1.1.1", "a b"), ("10.1.1.1", ""), ("10.1.1.1", &"x".repeat(65))]
+        {
             assert_eq!(id_of(peer, Some(id)).await.len(), 17, "{peer} {id}");
         }
         assert_ne!(id_of("10.1.1.1", None).await, id_of("10.1.1.1", None).await);
@@ -228,7 +232,10 @@ mod tests {
         *made_up.method_mut() = http::Method::from_bytes(b"SECRET").unwrap();
         router().oneshot(made_up).await.unwrap();
         let text = metrics().render();
-        assert!(text.contains(r#"remint_http_requests_total{route="/users/{id}",method="GET",status="200"} 2"#), "{text}");
+        assert!(
+            text.contains(r#"remint_http_requests_total{route="/users/{id}",method="GET",status="200"} 2"#),
+            "{text}"
+        );
         assert!(text.contains(r#"route="none",method="GET",status="404"} 1"#), "{text}");
         assert!(text.contains(r#"method="other",status="405"} 1"#), "{text}");
         assert!(text.contains("remint_http_request_duration_seconds_bucket"), "{text}");

@@ -10,8 +10,10 @@ async fn a_changed_record_is_in_the_answer_and_in_the_next_token_of_every_sessio
     let scene = Scene::new().await;
     let (rolling, refresh, fixed) =
         (scene.login("rolling").await, scene.login("refresh").await, scene.login("fixed").await);
-    let changed =
-        scene.json(Method::PATCH, "/account", Some(&rolling.text("account_token")), json!({"nickname": "lovelace"})).await.expect(200);
+    let changed = scene
+        .json(Method::PATCH, "/account", Some(&rolling.text("account_token")), json!({"nickname": "lovelace"}))
+        .await
+        .expect(200);
     assert_eq!(changed.claims()["nickname"], "lovelace");
     assert_eq!(changed.claims()["cv"], 2);
     assert_eq!(claims(&changed.text("account_token"))["cv"], 2);

@@ -73,9 +73,15 @@ impl Path {
             (_, Wrong::Nothing) => false,
             (_, Wrong::ClientDisabled) => true,
             (Self::ClientCredentials, _) => false,
-            (Self::Login, Wrong::EpochRaised | Wrong::PasswordChangedElsewhere | Wrong::SessionEnded | Wrong::SessionExpired) => false,
+            (
+                Self::Login,
+                Wrong::EpochRaised | Wrong::PasswordChangedElsewhere | Wrong::SessionEnded | Wrong::SessionExpired,
+            ) => false,
             // The password was right: a dead session is no hint to it, and a new one is opened.
-            (Self::Reauthentication, Wrong::EpochRaised | Wrong::PasswordChangedElsewhere | Wrong::SessionEnded | Wrong::SessionExpired) => false,
+            (
+                Self::Reauthentication,
+                Wrong::EpochRaised | Wrong::PasswordChangedElsewhere | Wrong::SessionEnded | Wrong::SessionExpired,
+            ) => false,
             (_, _) => true,
         }
     }
@@ -92,7 +98,12 @@ async fn walk(scene: &Scene, path: Path, held: &Reply) -> Reply {
         Path::RefreshGrant => scene.refresh("refresh", &held.text("refresh_token")).await,
         Path::RefreshGrantForAccountToken => {
             let token = held.text("refresh_token");
-            let form = [("grant_type", "refresh_token"), ("client_id", "refresh"), ("refresh_token", token.as_str()), ("resource", crate::scene::ISSUER)];
+            let form = [
+                ("grant_type", "refresh_token"),
+                ("client_id", "refresh"),
+                ("refresh_token", token.as_str()),
+                ("resource", crate::scene::ISSUER),
+            ];
             scene.form("/oauth2/token", &form).await
         }
         Path::PatchAccount => {
@@ -100,7 +111,8 @@ async fn walk(scene: &Scene, path: Path, held: &Reply) -> Reply {
         }
         Path::ClientCredentials => {
             let secret = secret();
-            let form = [("grant_type", "client_credentials"), ("client_id", "service"), ("client_secret", secret.reveal())];
+            let form =
+                [("grant_type", "client_credentials"), ("client_id", "service"), ("client_secret", secret.reveal())];
             scene.form("/oauth2/token", &form).await
         }
     }
@@ -145,7 +157,8 @@ async fn no_path_gives_a_token_to_whom_it_must_not() {
     for path in PATHS {
         for wrong in WRONGS {
             let scene = Scene::new().await;
-            let held = if path == Path::ClientCredentials { None } else { Some(scene.login(path.client()).await.expect(200)) };
+            let held =
+                if path == Path::ClientCredentials { None } else { Some(scene.login(path.client()).await.expect(200)) };
             scene.advance(Duration::from_secs(15 * 60)); // past half and jitter: renewals are due
             spoil(&scene, path, wrong, held.as_ref()).await;
             let nobody = Reply { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: json!({}) };

@@ -68,7 +68,10 @@ async fn a_chain_of_refreshes_goes_on_until_the_absolute_limit() {
     }
     scene.advance(Duration::from_secs(2 * 24 * 3600));
     let over = scene.refresh("refresh", &token).await.expect(400);
-    assert_eq!((&over.body["error"], &over.body["error_description"]), (&json!("invalid_grant"), &json!("the session has expired")));
+    assert_eq!(
+        (&over.body["error"], &over.body["error_description"]),
+        (&json!("invalid_grant"), &json!("the session has expired"))
+    );
 }
 
 #[tokio::test]
@@ -76,7 +79,12 @@ async fn a_renewal_by_timer_does_not_keep_a_session_alive() {
     let scene = Scene::new().await;
     let token = scene.login("refresh").await.text("refresh_token");
     scene.advance(Duration::from_secs(13 * 24 * 3600));
-    let form = [("grant_type", "refresh_token"), ("client_id", "refresh"), ("refresh_token", &token), ("interactive", "false")];
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", "refresh"),
+        ("refresh_token", &token),
+        ("interactive", "false"),
+    ];
     let token = scene.form("/oauth2/token", &form).await.expect(200).text("refresh_token");
     scene.advance(Duration::from_secs(24 * 3600));
     scene.refresh("refresh", &token).await.expect(400);
@@ -99,7 +107,10 @@ async fn a_forged_or_truncated_token_changes_nothing() {
     flipped.push(format!("{token}A"));
     for forged in flipped.iter().filter(|forged| !forged.is_empty()) {
         let refused = scene.refresh("refresh", forged).await.expect(400);
-        assert_eq!(refused.body, json!({"error": "invalid_grant", "error_description": "the refresh token is not valid"}));
+        assert_eq!(
+            refused.body,
+            json!({"error": "invalid_grant", "error_description": "the refresh token is not valid"})
+        );
     }
     assert_eq!(scene.held(&token).await.session, before);
     scene.refresh("refresh", &token).await.expect(200);
@@ -117,7 +128,9 @@ async fn a_token_of_another_client_is_refused_and_stays_good_for_its_own() {
 async fn narrower_scope_is_granted_and_wider_refused() {
     let scene = Scene::new().await;
     let token = scene.login("refresh").await.text("refresh_token");
-    let form = |scope| [("grant_type", "refresh_token"), ("client_id", "refresh"), ("refresh_token", token.as_str()), ("scope", scope)];
+    let form = |scope| {
+        [("grant_type", "refresh_token"), ("client_id", "refresh"), ("refresh_token", token.as_str()), ("scope", scope)]
+    };
     let narrow = scene.form("/oauth2/token", &form("read")).await.expect(200);
     assert_eq!((&narrow.body["scope"], &narrow.claims()["scope"]), (&json!("read"), &json!("read")));
     let wide = scene.form("/oauth2/token", &form("read admin")).await.expect(400);
@@ -130,7 +143,14 @@ async fn narrower_scope_is_granted_and_wider_refused() {
 async fn a_resource_names_the_audience_and_the_issuer_gives_the_account_token() {
     let scene = Scene::new().await;
     let token = scene.login("refresh").await.text("refresh_token");
-    let form = |resource| [("grant_type", "refresh_token"), ("client_id", "refresh"), ("refresh_token", token.as_str()), ("resource", resource)];
+    let form = |resource| {
+        [
+            ("grant_type", "refresh_token"),
+            ("client_id", "refresh"),
+            ("refresh_token", token.as_str()),
+            ("resource", resource),
+        ]
+    };
     let other = scene.form("/oauth2/token", &form("other-api")).await.expect(200);
     assert_eq!(other.claims()["aud"], "other-api");
     let account = scene.form("/oauth2/token", &form("https://id.example.test")).await.expect(200);
@@ -145,17 +165,26 @@ async fn what_is_malformed_is_refused_in_the_form_of_rfc_6749() {
     let refused = |pairs: &'static [(&str, &str)]| scene.form("/oauth2/token", pairs);
     let code = |reply: &crate::scene::Reply| reply.text("error");
     assert_eq!(code(&refused(&[("client_id", "refresh")]).await.expect(400)), "invalid_request");
-    assert_eq!(code(&refused(&[("grant_type", "password"), ("client_id", "refresh")]).await.expect(400)), "unsupported_grant_type");
-    let twice = refused(&[("grant_type", "refresh_token"), ("client_id", "refresh"), ("client_id", "refresh")]).await.expect(400);
+    assert_eq!(
+        code(&refused(&[("grant_type", "password"), ("client_id", "refresh")]).await.expect(400)),
+        "unsupported_grant_type"
+    );
+    let twice = refused(&[("grant_type", "refresh_token"), ("client_id", "refresh"), ("client_id", "refresh")])
+        .await
+        .expect(400);
     assert!(twice.text("error_description").contains("`client_id` is given more than once"));
-    let unknown = refused(&[("grant_type", "refresh_token"), ("client_id", "nobody"), ("refresh_token", "x")]).await.expect(401);
+    let unknown =
+        refused(&[("grant_type", "refresh_token"), ("client_id", "nobody"), ("refresh_token", "x")]).await.expect(401);
     assert_eq!(code(&unknown), "invalid_client");
     assert!(unknown.header("www-authenticate").starts_with("Basic"));
-    let json = Request::post("/oauth2/token").header("content-type", "application/json").body(Body::from("{}")).unwrap();
+    let json =
+        Request::post("/oauth2/token").header("content-type", "application/json").body(Body::from("{}")).unwrap();
     scene.send(json).await.expect(415);
     scene.bare(Method::GET, "/oauth2/token", None).await.expect(405);
     let huge = format!("grant_type={}", "x".repeat(70_000));
-    let huge = Request::post("/oauth2/token").header("content-type", "application/x-www-form-urlencoded").body(Body::from(huge));
+    let huge = Request::post("/oauth2/token")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(huge));
     assert_eq!(code(&scene.send(huge.unwrap()).await.expect(413)), "invalid_request");
 }
 
@@ -190,7 +219,11 @@ async fn a_client_speaks_for_itself_with_its_secret_only() {
     assert_eq!(scene.form("/oauth2/token", &public).await.expect(400).body["error"], "unauthorized_client");
     use base64::Engine as _;
     let basic = base64::engine::general_purpose::STANDARD.encode(format!("service:{}", secret().reveal()));
-    let by_basic = header(form_request("/oauth2/token", &[("grant_type", "client_credentials")]), "authorization", &format!("Basic {basic}"));
+    let by_basic = header(
+        form_request("/oauth2/token", &[("grant_type", "client_credentials")]),
+        "authorization",
+        &format!("Basic {basic}"),
+    );
     scene.send(by_basic).await.expect(200);
     let both = header(with(secret().reveal()), "authorization", &format!("Basic {basic}"));
     assert_eq!(scene.send(both).await.expect(400).body["error"], "invalid_request");

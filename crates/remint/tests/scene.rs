@@ -13,7 +13,7 @@ use remint::clock::Clock;
 use remint::entropy::Entropy;
 use remint::keyring::MasterKey;
 use remint::settings::Settings;
-use remint::store::{Commit, Holding, Held, UserById};
+use remint::store::{Commit, Held, Holding, UserById};
 use remint_core::attribute::Declaration;
 use remint_core::change::{Changes, Identifier, PasswordRow, Row};
 use remint_core::client::{Api, Client};
@@ -190,7 +190,10 @@ async fn seed(app: &App) -> UserId {
     let (id, now) = (UserId::from_bytes(app.entropy.bytes()), app.clock.now());
     let user = User::new(id, serde_json::from_value(attributes).unwrap(), now);
     let hash = app.passwords.hash(Password::new(PASSWORD.into()).unwrap()).await.unwrap();
-    let declared = [json!({"name": "nickname", "type": "string", "max_bytes": 3000, "writable_by": "user"}), json!({"name": "role", "type": "string"})];
+    let declared = [
+        json!({"name": "nickname", "type": "string", "max_bytes": 3000, "writable_by": "user"}),
+        json!({"name": "role", "type": "string"}),
+    ];
     let mut changes = Changes::none()
         .write(Row::User(user))
         .write(Row::Identifier(Identifier { text: IDENTIFIER.into(), user: id, rev: Rev::NEW }))
@@ -199,7 +202,8 @@ async fn seed(app: &App) -> UserId {
         changes = changes.write(Row::Attribute(serde_json::from_value::<Declaration>(declaration).unwrap()));
     }
     let apis = [api("demo-api"), api("other-api")];
-    let service = Client { secret: Some(secret().hash()), client_credentials: true, ..client("service", Policy::fixed()) };
+    let service =
+        Client { secret: Some(secret().hash()), client_credentials: true, ..client("service", Policy::fixed()) };
     let clients = [
         client("rolling", Policy::rolling()),
         client("fixed", Policy::fixed()),

@@ -19,7 +19,10 @@ async fn a_log_in_answers_the_token_response_with_the_account_token() {
     assert!(reply.text("refresh_token").starts_with("rt1."));
     assert_eq!(reply.header("cache-control"), "no-store");
     let claims = reply.claims();
-    assert_eq!((&claims["aud"], &claims["nickname"], &claims["role"]), (&json!("demo-api"), &json!("ada"), &json!("engineer")));
+    assert_eq!(
+        (&claims["aud"], &claims["nickname"], &claims["role"]),
+        (&json!("demo-api"), &json!("ada"), &json!("engineer"))
+    );
     let account = crate::scene::claims(&reply.text("account_token"));
     assert_eq!((&account["aud"], &account["sid"]), (&json!("https://id.example.test"), &claims["sid"]));
     for other in ["rolling", "fixed"] {
@@ -33,7 +36,9 @@ async fn a_wrong_password_and_an_unknown_user_are_answered_alike() {
     let scene = Scene::new().await;
     let mut replies = Vec::new();
     let before = scene.app.passwords.computed();
-    for (identifier, password) in [(IDENTIFIER, "wrong"), ("nobody@example.test", PASSWORD), ("no one at all", PASSWORD)] {
+    for (identifier, password) in
+        [(IDENTIFIER, "wrong"), ("nobody@example.test", PASSWORD), ("no one at all", PASSWORD)]
+    {
         let body = json!({"client_id": "rolling", "identifier": identifier, "password": password});
         let reply = scene.json(Method::POST, "/session", None, body).await.expect(400);
         assert_eq!(reply.body["error"], "invalid_grant");
@@ -107,7 +112,9 @@ async fn only_the_clients_own_pages_may_speak_to_it() {
     assert_eq!(own.header("access-control-allow-origin"), PAGE);
     assert!(own.header("access-control-expose-headers").contains("Remint-Token"));
     assert!(own.headers.get_all("vary").iter().any(|value| value == "Origin"));
-    for foreign in ["https://evil.example", "null", "https://app.example.test.evil.example", "https://app.example.test/"] {
+    for foreign in
+        ["https://evil.example", "null", "https://app.example.test.evil.example", "https://app.example.test/"]
+    {
         let refused = scene.send(header(login(), "origin", foreign)).await.expect(403);
         assert_eq!(refused.header("access-control-allow-origin"), "");
     }
@@ -138,12 +145,14 @@ async fn a_rolling_token_renews_itself_past_half_of_its_life_and_not_before() {
     let first = scene.login("rolling").await.expect(200);
     scene.json(Method::POST, "/session/renew", Some(&first.text("account_token")), json!({})).await.expect(204);
     scene.advance(HALF_AND_JITTER);
-    let renewed = scene.json(Method::POST, "/session/renew", Some(&first.text("account_token")), json!({})).await.expect(200);
+    let renewed =
+        scene.json(Method::POST, "/session/renew", Some(&first.text("account_token")), json!({})).await.expect(200);
     assert_eq!(renewed.claims()["sid"], first.claims()["sid"]);
     assert!(renewed.claims()["exp"].as_i64() > first.claims()["exp"].as_i64());
     assert!(renewed.body["account_token"].is_string());
     scene.advance(Duration::from_secs(20 * 60));
-    let late = scene.json(Method::POST, "/session/renew", Some(&first.text("account_token")), json!({})).await.expect(401);
+    let late =
+        scene.json(Method::POST, "/session/renew", Some(&first.text("account_token")), json!({})).await.expect(401);
     assert!(late.header("www-authenticate").contains("error=\"invalid_token\""), "{late:?}");
 }
 
@@ -156,9 +165,12 @@ async fn an_api_token_is_renewed_for_its_own_audience_only_and_opens_nothing_els
     let renewed = scene.bare(Method::POST, "/session/renew", Some(&api_token)).await.expect(200);
     assert_eq!(renewed.claims()["aud"], "demo-api");
     assert!(renewed.body.get("account_token").is_none());
-    for (method, path) in
-        [(Method::GET, "/session"), (Method::DELETE, "/session"), (Method::GET, "/sessions"), (Method::PATCH, "/account")]
-    {
+    for (method, path) in [
+        (Method::GET, "/session"),
+        (Method::DELETE, "/session"),
+        (Method::GET, "/sessions"),
+        (Method::PATCH, "/account"),
+    ] {
         let refused = scene.json(method.clone(), path, Some(&api_token), json!({})).await.expect(401);
         assert!(refused.header("www-authenticate").contains("invalid_token"), "{method} {path}");
     }
@@ -246,7 +258,12 @@ async fn ending_everywhere_ends_every_session_of_the_person() {
 async fn a_person_sees_and_ends_their_own_devices_and_nobody_elses() {
     let scene = Scene::new().await;
     let phone = header(
-        json_request(Method::POST, "/session", None, json!({"client_id": "refresh", "identifier": IDENTIFIER, "password": PASSWORD})),
+        json_request(
+            Method::POST,
+            "/session",
+            None,
+            json!({"client_id": "refresh", "identifier": IDENTIFIER, "password": PASSWORD}),
+        ),
         "user-agent",
         "Phone",
     );

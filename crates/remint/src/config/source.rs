@@ -104,8 +104,11 @@ impl Sources {
 
     /// A list is separated by commas.
     fn insert(&mut self, key: Key, text: &str, origin: String) {
-        let values =
-            if key.is_list() { text.split(',').map(|one| one.trim().to_owned()).collect() } else { vec![text.to_owned()] };
+        let values = if key.is_list() {
+            text.split(',').map(|one| one.trim().to_owned()).collect()
+        } else {
+            vec![text.to_owned()]
+        };
         self.found.insert(key, Found { values, origin });
     }
 }
@@ -122,7 +125,9 @@ fn values(key: Key, value: toml::Value) -> Option<Vec<String>> {
     match value {
         toml::Value::String(text) => Some(vec![text]),
         toml::Value::Integer(number) => Some(vec![number.to_string()]),
-        toml::Value::Array(all) if key.is_list() => all.into_iter().map(|one| one.as_str().map(str::to_owned)).collect(),
+        toml::Value::Array(all) if key.is_list() => {
+            all.into_iter().map(|one| one.as_str().map(str::to_owned)).collect()
+        }
         toml::Value::Array(_)
         | toml::Value::Float(_)
         | toml::Value::Boolean(_)

@@ -52,7 +52,9 @@ impl Scene {
     /// The three settings that are needed, in the environment.
     fn complete(self) -> Self {
         let (data, key) = (self.path("data"), self.path("key"));
-        self.env("REMINT_PUBLIC_URL", "https://id.example").env("REMINT_DATA", &data).env("REMINT_MASTER_KEY_FILE", &key)
+        self.env("REMINT_PUBLIC_URL", "https://id.example")
+            .env("REMINT_DATA", &data)
+            .env("REMINT_MASTER_KEY_FILE", &key)
     }
 
     fn load(&self) -> Result<Config, BadConfig> {
@@ -76,7 +78,9 @@ fn three_settings_are_enough() {
 #[test]
 fn what_is_missing_is_told_at_once_with_what_to_do() {
     let refused = scene().refused();
-    for word in ["`public_url`", "REMINT_PUBLIC_URL", "--public-url", "`data`", "openssl rand -hex 32", "LoadCredential"] {
+    for word in
+        ["`public_url`", "REMINT_PUBLIC_URL", "--public-url", "`data`", "openssl rand -hex 32", "LoadCredential"]
+    {
         assert!(refused.contains(word), "{word}: {refused}");
     }
 }
@@ -215,7 +219,10 @@ fn neither_configuration_nor_environment_print_a_secret() {
 #[test]
 fn a_length_of_time_is_a_number_and_its_unit() {
     let secs = |text| duration(text).map(|duration| duration.as_secs());
-    assert_eq!([secs("30s"), secs("5m"), secs("12h"), secs("90d")], [Some(30), Some(300), Some(43200), Some(7_776_000)]);
+    assert_eq!(
+        [secs("30s"), secs("5m"), secs("12h"), secs("90d")],
+        [Some(30), Some(300), Some(43200), Some(7_776_000)]
+    );
     for wrong in ["", "s", "5", "0s", "-1s", "+1s", "1.5h", "5 m", "5M", "1w", "ä", "99999999999999999999d"] {
         assert_eq!(secs(wrong), None, "{wrong}");
     }

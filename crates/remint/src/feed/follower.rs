@@ -9,8 +9,8 @@ use remint_core::event::Cursor;
 use remint_core::feed::{self, Hello, SnapshotWriter};
 use remint_core::id::Audience;
 use remint_core::time::Timestamp;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{BATCH, Batch, Hub};
 use crate::store::{FeedAfter, FeedAlive, FeedAt, FeedHead, Store, StoreError};

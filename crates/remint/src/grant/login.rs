@@ -133,13 +133,18 @@ async fn reauthenticated(
 }
 
 /// Same `sid`; `auth_time` and `amr` set, `cv` + 1.
-fn again(horizon: Duration, user: &User, client: &Client, session: Session, now: Timestamp) -> (User, Session, Changes) {
+fn again(
+    horizon: Duration,
+    user: &User,
+    client: &Client,
+    session: Session,
+    now: Timestamp,
+) -> (User, Session, Changes) {
     let continuity = session.continuity.clone();
     let session = session.reauthenticated(password_amr(), continuity, now).used(client.policy.idle(), true, now);
     let raised = user.with_new_cv();
     let told = notice::claims_changed(&raised, Vec::new(), Cause::Reauthentication, Initiator::User, horizon, now);
-    let changes =
-        Changes::none().write(Row::Session(session.clone())).write(Row::User(raised.clone())).notice(told);
+    let changes = Changes::none().write(Row::Session(session.clone())).write(Row::User(raised.clone())).notice(told);
     (raised, session, changes)
 }
 

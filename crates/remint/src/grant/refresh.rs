@@ -16,11 +16,11 @@ use remint_core::time::Timestamp;
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::grant::MAX_CONFLICTS;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, RefreshText, Wanted};
-use crate::grant::MAX_CONFLICTS;
-use crate::store::{Holding, Held};
 use crate::store::Commit;
+use crate::store::{Held, Holding};
 
 /// What a shared decision answers: the snapshot to mint from, and whether the head goes with it.
 #[derive(Clone, Debug)]
@@ -102,9 +102,13 @@ fn setting(app: &App, client: &Client, now: Timestamp) -> Setting {
 /// What is to be written. Where the gate says no, only a theft verdict is.
 fn changes(timing: &Timing, held: &Held, decision: &Decision, permitted: bool, now: Timestamp) -> Changes {
     match (&decision.session, &decision.answer) {
-        (Some(session), Err(_)) => Changes::none()
-            .write(Row::Session(session.clone()))
-            .notice(notice::session_ended(session, &held.client, EndReason::Theft, timing, now)),
+        (Some(session), Err(_)) => Changes::none().write(Row::Session(session.clone())).notice(notice::session_ended(
+            session,
+            &held.client,
+            EndReason::Theft,
+            timing,
+            now,
+        )),
         (Some(session), Ok(_)) if permitted => Changes::none().write(Row::Session(session.clone())),
         (Some(_) | None, _) => Changes::none(),
     }

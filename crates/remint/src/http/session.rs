@@ -1,9 +1,9 @@
 //! The session API: log in, look, renew, log out, and the person's other devices. JSON only, first-party clients only,
 //! opened by the account token.
 
+use axum::Json as Reply;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::Json as Reply;
 use http::header::CACHE_CONTROL;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_key_that_is_short_empty_or_not_random_is_refused() {
-        for short in ["", "x", &HEX[..62], &HEX[..63], &format!("{HEX}00"), "correct horse battery staple", &HEX[..43]] {
+        for short in ["", "x", &HEX[..62], &HEX[..63], &format!("{HEX}00"), "correct horse battery staple", &HEX[..43]]
+        {
             assert_eq!(short.parse::<MasterKey>().unwrap_err(), BadMasterKey::Malformed, "{short}");
         }
         for weak in ["00".repeat(32), "deadbeef".repeat(8), "A".repeat(43)] {

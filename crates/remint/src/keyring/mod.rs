@@ -37,7 +37,9 @@ pub enum KeyringError {
     #[error("no key of this data directory opens with this master key: give the one that it was started with first")]
     WrongMasterKey,
     /// Others open, this one does not, or is not what its row says.
-    #[error("the key `{kid}` does not open, though others do: its row was changed from outside, restore it from a backup")]
+    #[error(
+        "the key `{kid}` does not open, though others do: its row was changed from outside, restore it from a backup"
+    )]
     Damaged {
         /// The key.
         kid: String,

@@ -42,7 +42,8 @@ impl Ring {
         if !opened.is_empty() && opened.iter().all(|(_, secret)| secret.is_none()) {
             return Err(KeyringError::WrongMasterKey);
         }
-        let (mut refresh, mut current_refresh, mut signers, mut public) = (HashMap::new(), None, HashMap::new(), vec![]);
+        let (mut refresh, mut current_refresh, mut signers, mut public) =
+            (HashMap::new(), None, HashMap::new(), vec![]);
         for (key, secret) in opened {
             let damaged = || KeyringError::Damaged { kid: key.kid.clone() };
             let secret = secret.ok_or_else(damaged)?;
@@ -66,7 +67,14 @@ impl Ring {
         let verification = Jwks::of(public).map_err(|_| KeyringError::TooMany)?;
         let document = serde_json::to_string(&verification).map_err(|_| KeyringError::TooMany)?;
         let current_refresh = current_refresh.ok_or(KeyringError::NoRefreshKey)?;
-        Ok(Self { rows, signers, current_refresh, refresh, verification: verification.into(), document: document.into() })
+        Ok(Self {
+            rows,
+            signers,
+            current_refresh,
+            refresh,
+            verification: verification.into(),
+            document: document.into(),
+        })
     }
 
     pub(super) fn current_refresh(&self) -> (MacKeyId, MacKey) {
