@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Number, Value};
 
 use crate::json;
@@ -16,30 +15,6 @@ use crate::time::Timestamp;
 
 /// The last second of the year 9999. A later date in a token is a unit mistaken (milliseconds), and no life at all.
 pub const MAX_DATE_SECS: i64 = 253_402_300_799;
-
-/// Claims that a mapping never writes: they carry the decisions of the server.
-pub const RESERVED: [&str; 20] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-    "sid",
-    "pv",
-    "cv",
-    "client_id",
-    "scope",
-    "cnf",
-    "act",
-    "amr",
-    "acr",
-    "auth_time",
-    "azp",
-    "nonce",
-    "at_hash",
-];
 
 /// The session behind a token of this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -416,108 +391,4 @@ fn date(number: &Number, round: fn(f64) -> f64) -> Option<i64> {
         }
     };
     RANGE.contains(&whole).then_some(whole)
-}
-
-/// What an access token that is minted says: RFC 9068 section 2.2 and this server's own claims.
-#[derive(Clone, Copy, Debug)]
-pub struct MintedClaims<'a> {
-    /// The issuer.
-    pub iss: &'a str,
-    /// Whom it speaks for.
-    pub sub: &'a str,
-    /// For whom it is meant: one is written as a string, more as an array.
-    pub aud: &'a [&'a str],
-    /// The client.
-    pub client_id: &'a str,
-    /// The session and the claims version; a client token has none.
-    pub session: Option<(&'a str, u64)>,
-    /// The version of the client's settings.
-    pub pv: u64,
-    /// When it is issued, seconds since the epoch.
-    pub iat: i64,
-    /// When it expires, seconds since the epoch.
-    pub exp: i64,
-    /// Its id.
-    pub jti: &'a str,
-    /// The scopes, between single blanks; left out where there is none.
-    pub scope: Option<&'a str>,
-    /// When the person last proved who they are, seconds since the epoch.
-    pub auth_time: Option<i64>,
-    /// How they proved it; left out where empty.
-    pub amr: &'a [&'a str],
-    /// How good the proof was.
-    pub acr: Option<&'a str>,
-    /// The thumbprint of the key to which the token is bound (`cnf.jkt`).
-    pub jkt: Option<&'a str>,
-}
-
-/// Why a payload is not written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PayloadError {
-    /// A mapped claim would have written what only the server writes.
-    #[error("the claim `{name}` is reserved and cannot be mapped")]
-    Reserved {
-        /// Its name.
-        name: String,
-    },
-    /// A token for nobody would be a token for everybody.
-    #[error("an access token needs an audience")]
-    NoAudience,
-    /// A value has no JSON form.
-    #[error("a claim cannot be written as JSON")]
-    Unwritable,
-}
-
-/// Writes the payload of an access token: the server's claims in a fixed order, then the mapped ones.
-///
-/// # Errors
-/// [`PayloadError::Reserved`] where a mapped claim has a name of [`RESERVED`], [`PayloadError::NoAudience`].
-pub fn payload(claims: &MintedClaims<'_>, mapped: &Map<String, Value>) -> Result<Vec<u8>, PayloadError> {
-    if claims.aud.is_empty() {
-        return Err(PayloadError::NoAudience);
-    }
-    if let Some(name) = mapped.keys().find(|name| RESERVED.contains(&name.as_str())) {
-        return Err(PayloadError::Reserved { name: name.clone() });
-    }
-    serde_json::to_vec(&Written { claims, mapped }).map_err(|_| PayloadError::Unwritable)
-}
-
-struct Written<'a> {
-    claims: &'a MintedClaims<'a>,
-    mapped: &'a Map<String, Value>,
-}
-
-impl Serialize for Written<'_> {
-    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
-        let claims = self.claims;
-        let mut object = sink.serialize_map(None)?;
-        object.serialize_entry("iss", claims.iss)?;
-        object.serialize_entry("sub", claims.sub)?;
-        match claims.aud {
-            [one] => object.serialize_entry("aud", one)?,
-            several => object.serialize_entry("aud", several)?,
-        }
-        object.serialize_entry("client_id", claims.client_id)?;
-        if let Some((sid, cv)) = claims.session {
-            object.serialize_entry("sid", sid)?;
-            object.serialize_entry("cv", &cv)?;
-        }
-        object.serialize_entry("pv", &claims.pv)?;
-        object.serialize_entry("iat", &claims.iat)?;
-        object.serialize_entry("exp", &claims.exp)?;
-        object.serialize_entry("jti", claims.jti)?;
-        entry_if(&mut object, "scope", claims.scope)?;
-        entry_if(&mut object, "auth_time", claims.auth_time)?;
-        entry_if(&mut object, "amr", (!claims.amr.is_empty()).then_some(claims.amr))?;
-        entry_if(&mut object, "acr", claims.acr)?;
-        entry_if(&mut object, "cnf", claims.jkt.map(|jkt| Map::from_iter([("jkt".to_owned(), jkt.into())])))?;
-        for (name, value) in self.mapped {
-            object.serialize_entry(name, value)?;
-        }
-        object.end()
-    }
-}
-
-fn entry_if<M: SerializeMap>(object: &mut M, name: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
-    value.map_or(Ok(()), |value| object.serialize_entry(name, &value))
 }

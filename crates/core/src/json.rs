@@ -232,6 +232,14 @@ mod tests {
     }
 
     #[test]
+    fn a_strict_object_inside_a_larger_document_is_as_strict() {
+        let read = |text: &str| serde_json::from_str::<Vec<Object>>(text).map_err(|error| error.to_string());
+        assert_eq!(read(r#"[{"a":{"b":1}}]"#).unwrap()[0].0, object(br#"{"a":{"b":1}}"#).unwrap());
+        assert!(read(r#"[{"a":{"b":1,"\u0062":1}}]"#).unwrap_err().contains(&JsonError::DuplicateMember.to_string()));
+        assert!(read("[[]]").unwrap_err().contains(&JsonError::NotAnObject.to_string()));
+    }
+
+    #[test]
     fn an_error_never_quotes_its_input() {
         let text = object(br#"{"hunter2": hunter2}"#).unwrap_err().to_string();
         assert!(!text.contains("hunter2"), "{text}");

@@ -21,6 +21,7 @@ pub mod jws;
 pub mod key;
 pub mod ledger;
 pub mod mapping;
+pub mod notice;
 pub mod policy;
 pub mod refresh;
 pub mod refusal;

@@ -8,15 +8,13 @@ use serde::Serialize;
 
 use crate::client::{Api, Client};
 use crate::id::{Audience, ClientId, Jti, SessionId};
+use crate::jws::MAX_MINTED_BYTES;
 use crate::mapping::Mapped;
 use crate::refusal::Refusal;
 use crate::scope::ScopeSet;
 use crate::session::Session;
 use crate::time::Timestamp;
 use crate::user::User;
-
-/// No token is larger, in bytes of its compact form: headers of 8 KiB must hold it beside everything else.
-pub const MAX_TOKEN_BYTES: usize = 3584;
 
 /// The claims of one access token, in the order in which they are written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -140,6 +138,11 @@ impl TokenClaims {
         self.jti
     }
 
+    /// The `iat`, seconds: the start of the quantum in which it is minted.
+    pub const fn iat(&self) -> i64 {
+        self.iat
+    }
+
     /// The `exp`, seconds.
     pub const fn exp(&self) -> i64 {
         self.exp
@@ -155,11 +158,11 @@ impl TokenClaims {
         &self.scope
     }
 
-    /// The payload's bytes. `TokenTooLarge` where the compact form could exceed [`MAX_TOKEN_BYTES`].
+    /// The payload's bytes. `TokenTooLarge` where the compact form could exceed [`MAX_MINTED_BYTES`].
     pub fn payload(&self, overhead: usize) -> Result<Vec<u8>, Refusal> {
-        let too_large = Refusal::TokenTooLarge { limit: MAX_TOKEN_BYTES };
+        let too_large = Refusal::TokenTooLarge { limit: MAX_MINTED_BYTES };
         let payload = serde_json::to_vec(self).map_err(|_| too_large.clone())?;
-        if payload.len().div_ceil(3) * 4 + overhead > MAX_TOKEN_BYTES { Err(too_large) } else { Ok(payload) }
+        if payload.len().div_ceil(3) * 4 + overhead > MAX_MINTED_BYTES { Err(too_large) } else { Ok(payload) }
     }
 }
 

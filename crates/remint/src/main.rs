@@ -1,2 +1,3 @@
-//! placeholder
+//! The binary: hands its arguments to the command line.
+
 fn main() {}

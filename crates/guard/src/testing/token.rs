@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use remint_core::claims::{MintedClaims, payload};
 use remint_core::id::{Jti, SessionId, UserId};
 use remint_core::jws::{Typ, compact};
 use remint_core::time::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::server::Endpoints;
 
@@ -151,27 +150,34 @@ impl Draft {
     /// The token, signed with the issuer's current key.
     ///
     /// # Panics
-    /// Where a mapped claim has a reserved name, or the token would be too long.
+    /// Where a mapped claim has the name of one of the server's, or the token would be too long.
     pub fn mint(self) -> String {
-        let aud: Vec<&str> = self.aud.iter().map(String::as_str).collect();
-        let claims = MintedClaims {
-            iss: self.at.url(),
-            sub: &self.sub,
-            aud: &aud,
-            client_id: &self.client_id,
-            session: self.session.as_ref().map(|(sid, cv)| (sid.as_str(), *cv)),
-            pv: self.pv,
-            iat: self.iat,
-            exp: self.iat.saturating_add_unsigned(self.life.as_secs()),
-            jti: &self.jti.to_string(),
-            scope: self.scope.as_deref(),
-            auth_time: self.auth_time,
-            amr: &["pwd"],
-            acr: self.acr.as_deref(),
-            jkt: self.jkt.as_deref(),
-        };
-        let payload = payload(&claims, &self.mapped).expect("a mapped claim must not have a reserved name");
+        let mut claims = json!({
+            "iss": self.at.url(),
+            "sub": self.sub,
+            "aud": self.aud,
+            "client_id": self.client_id,
+            "pv": self.pv,
+            "iat": self.iat,
+            "exp": self.iat.saturating_add_unsigned(self.life.as_secs()),
+            "jti": self.jti,
+            "amr": ["pwd"],
+        });
+        let (sid, cv) = self.session.unzip();
+        let optional = [
+            ("sid", sid.map(Value::from)),
+            ("cv", cv.map(Value::from)),
+            ("scope", self.scope.map(Value::from)),
+            ("auth_time", self.auth_time.map(Value::from)),
+            ("acr", self.acr.map(Value::from)),
+            ("cnf", self.jkt.map(|jkt| json!({ "jkt": jkt }))),
+        ];
+        let present = optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        for (name, value) in present.chain(self.mapped) {
+            assert!(claims.get(&name).is_none(), "a mapped claim must not have a reserved name: {name}");
+            claims[name] = value;
+        }
         let (key, rng) = (self.at.signing_key(), super::server::random());
-        compact(self.typ, &payload, &key, &rng).expect("a token is at most 3.5 KB")
+        compact(self.typ, claims.to_string().as_bytes(), &key, &rng).expect("a token is at most 3.5 KB")
     }
 }

@@ -1,0 +1,84 @@
+//! What a person may do to their own record and sessions. One commit: the user, `cv + 1` and the feed's event. The
+//! rules are [`remint_core::user`]'s; an administrator's way is the admin room's.
+
+use remint_core::attribute::Writer;
+use remint_core::change::{Changes, Row};
+use remint_core::event::{Cause, Initiator};
+use remint_core::notice;
+use remint_core::refusal::Refusal;
+use remint_core::session::EndReason;
+use remint_core::time::Timestamp;
+use remint_core::user::User;
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::bearer::Bearer;
+use crate::failure::Failure;
+use crate::grant::MAX_CONFLICTS;
+use crate::grant::gate::{self, Kind};
+use crate::grant::issue::{self, Issued, Wanted};
+use crate::store::Commit;
+use crate::store::{DeclaredAttributes, Held, Holding};
+
+/// Writes the person's own attributes, and answers new tokens that show them; never a refresh token.
+pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Result<Issued, Failure> {
+    let wanted = Wanted { account: true, ..Wanted::default() };
+    for _ in 0..MAX_CONFLICTS {
+        let held = live(app, bearer, Kind::AccountChange).await?;
+        let declared = app.store.read(DeclaredAttributes).await?;
+        let (horizon, now) = (app.horizon().await?, app.clock.now());
+        let changed = held.user.patched(patch, &declared, Writer::User).map_err(Refusal::from)?;
+        let (user, changes) = match changed {
+            None => (held.user.clone(), Changes::none()),
+            Some(changed) => {
+                let (who, cause) = (Initiator::User, Cause::Attributes);
+                let told = notice::claims_changed(&changed.user, changed.names, cause, who, horizon, now);
+                (changed.user.clone(), Changes::none().write(Row::User(changed.user)).notice(told))
+            }
+        };
+        let permit = gate::may_issue(&user, &held.client, &held.session, Kind::AccountChange, now)?;
+        issue::fits(app, permit, now).await?;
+        match app.store.commit(changes).await? {
+            Commit::Done { .. } => return issue::for_session(app, permit, &wanted, now).await,
+            Commit::Conflict { .. } => {} // the record moved: apply the patch to what is there now
+        }
+    }
+    Err(Failure::Contended)
+}
+
+/// Ends every session of the person.
+pub async fn end_everywhere(app: &App, bearer: &Bearer) -> Result<(), Failure> {
+    for _ in 0..MAX_CONFLICTS {
+        let held = app.store.read(Holding(bearer.sid)).await?.ok_or(Refusal::NoSuchSession)?;
+        let now = app.clock.now();
+        if let Some(over) = held.session.over(&held.user, now) {
+            return already(over);
+        }
+        match app.store.commit(ending(&held.user, app.horizon().await?, now)).await? {
+            Commit::Done { .. } => return Ok(()),
+            Commit::Conflict { .. } => {} // the record moved
+        }
+    }
+    Err(Failure::Contended)
+}
+
+/// A lost answer is asked for again: that all sessions ended is what was wanted.
+fn already(over: Refusal) -> Result<(), Failure> {
+    match over {
+        Refusal::SessionEnded(EndReason::Everywhere) => Ok(()),
+        over => Err(over.into()),
+    }
+}
+
+fn ending(user: &User, horizon: std::time::Duration, now: Timestamp) -> Changes {
+    let user = user.with_new_epoch(EndReason::Everywhere);
+    let told = notice::user_ended(&user, horizon, now);
+    Changes::none().write(Row::User(user)).notice(told)
+}
+
+/// The caller's session with its user and client, if it may have tokens.
+pub async fn live(app: &App, bearer: &Bearer, kind: Kind) -> Result<Held, Failure> {
+    let held = app.store.read(Holding(bearer.sid)).await?.ok_or(Refusal::NoSuchSession)?;
+    gate::may_issue(&held.user, &held.client, &held.session, kind, app.clock.now())?;
+    Ok(held)
+}

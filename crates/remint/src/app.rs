@@ -1,0 +1,117 @@
+//! The parts of a running server, put together once. Never decides anything.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use remint_core::notice;
+
+use crate::account::password::Passwords;
+use crate::account::throttle::Throttle;
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::failure::Failure;
+use crate::feed::Hub;
+use crate::grant::desk::Desk;
+use crate::grant::refresh::Granted;
+use crate::keyring::{Keyring, KeyringError, MasterKey};
+use crate::listen::Drain;
+use crate::mint::Mint;
+use crate::ready::Doubt;
+use crate::settings::Settings;
+use crate::store::{Keys, LongestLife, OpenError, Store, StoreError, StoreOptions};
+
+/// The store's file in the data directory.
+pub const DATA_FILE: &str = "remint.db";
+
+/// The running server. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What a handler reaches for.
+pub struct Parts {
+    /// What the installation was told.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// What is remembered.
+    pub store: Store,
+    /// The keys.
+    pub keyring: Keyring,
+    /// The only place that signs.
+    pub mint: Mint,
+    /// The pool that hashes passwords.
+    pub passwords: Passwords,
+    /// How often log-ins may be tried.
+    pub throttle: Throttle,
+    /// Whether commits may be missing.
+    pub doubt: Doubt,
+    /// Whether the server is going down.
+    pub drain: Drain,
+    /// Who follows the feed.
+    pub hub: Hub,
+    /// Where presentations of one session take turns.
+    pub desk: Desk<Result<Granted, Failure>>,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory or its store.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The threads that hash passwords.
+    #[error("cannot start the threads that hash passwords: {0}")]
+    Passwords(std::io::Error),
+}
+
+impl App {
+    /// Opens the store and the keyring of an installation.
+    pub async fn open(
+        settings: Settings,
+        master: MasterKey,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, StartError> {
+        let store = Store::open(&settings.data.join(DATA_FILE), StoreOptions::default(), entropy.bytes())?;
+        let data_is_new = store.read(Keys).await?.is_empty();
+        let keyring = Keyring::open(store.clone(), master, clock.clone(), entropy.clone(), settings.keys).await?;
+        let doubt = Doubt::at_start(clock.now(), data_is_new);
+        let hub = Hub::open(store.clone()).await?;
+        Ok(Self(Arc::new(Parts {
+            mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
+            passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
+            throttle: Throttle::new(&settings.limits, &keyring),
+            desk: Desk::default(),
+            settings,
+            clock,
+            entropy,
+            store,
+            keyring,
+            doubt,
+            drain: Drain::default(),
+            hub,
+        })))
+    }
+
+    /// How long an event that may concern any token must be remembered.
+    pub async fn horizon(&self) -> Result<Duration, StoreError> {
+        Ok(notice::horizon_of(self.store.read(LongestLife).await?, &self.settings.timing))
+    }
+}

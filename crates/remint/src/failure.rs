@@ -1,0 +1,99 @@
+//! Everything that can go wrong on the way to an answer: a refusal, a request that cannot be read, a store that does
+//! not answer, too much work at once. Never carries a secret; what the client hears of it is `http::error`'s table.
+
+use remint_core::jws::TokenError;
+use remint_core::refusal::Refusal;
+
+use crate::account::password::PasswordError;
+use crate::account::throttle::Throttled;
+use crate::mint::MintError;
+use crate::store::StoreError;
+
+/// Why there is no good answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// A rule said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The request is not of the form that the endpoint takes.
+    #[error(transparent)]
+    Request(#[from] BadRequest),
+    /// The access token that came with the request is not good.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// There is no access token, and there must be one.
+    #[error("an access token is required: Authorization: Bearer ...")]
+    NoToken,
+    /// The store did not answer, or does not know whether it wrote.
+    #[error("the store: {0}")]
+    Store(#[from] StoreError),
+    /// The password was not compared.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The token was not minted.
+    #[error(transparent)]
+    Mint(#[from] MintError),
+    /// Others were first eight times in a row.
+    #[error("the same record is being changed by others: try again")]
+    Contended,
+    /// The session's refresh key is not in the keyring any more.
+    #[error("the key of the session's refresh tokens is withdrawn")]
+    NoRefreshKey,
+}
+
+impl From<Throttled> for Failure {
+    fn from(throttled: Throttled) -> Self {
+        match throttled {
+            Throttled::Refused(refusal) => Self::Refused(refusal),
+            Throttled::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// A request that is not of the form that its endpoint takes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// The wrong `Content-Type`.
+    #[error("the body must be `{expected}`")]
+    ContentType {
+        /// The one that is taken.
+        expected: &'static str,
+    },
+    /// A body, a header or a query that cannot be read.
+    #[error("{what} cannot be read: {why}")]
+    Malformed {
+        /// Which part.
+        what: &'static str,
+        /// Why; never the text itself.
+        why: &'static str,
+    },
+    /// A parameter that must be there.
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    /// A parameter given twice (RFC 6749 section 3.2).
+    #[error("`{0}` is given more than once")]
+    Repeated(String),
+    /// A member that the endpoint does not know.
+    #[error("`{0}` is not known here")]
+    Unknown(String),
+    /// A parameter that cannot be what it is.
+    #[error("`{name}` {why}")]
+    Invalid {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        why: &'static str,
+    },
+    /// A body larger than anything that makes sense.
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// Two ways to authenticate at once (RFC 6749 section 2.3).
+    #[error("authenticate the client in one way only: the Authorization header or the body")]
+    TwoAuthentications,
+    /// The grant is not one that there is.
+    #[error("the grant type is not supported: use refresh_token or client_credentials")]
+    UnsupportedGrant,
+}

@@ -1,0 +1,105 @@
+//! The one gate: every path to a token passes [`may_issue`], and only it makes a [`Permit`], without which nothing is
+//! minted. Reads nothing, writes nothing.
+
+use remint_core::client::Client;
+use remint_core::policy::Policy;
+use remint_core::refusal::Refusal;
+use remint_core::session::Session;
+use remint_core::time::Timestamp;
+use remint_core::user::{User, UserStatus};
+
+/// The ways to a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A person logs in or proves again who they are: `POST /session`.
+    Login,
+    /// `POST /session/renew`.
+    Renewal,
+    /// An answer to a changed record: `PATCH /account`.
+    AccountChange,
+    /// `POST /oauth2/token`, `grant_type=refresh_token` (RFC 6749 section 6).
+    Refresh,
+}
+
+/// Leave to mint for exactly this user, client and session. Only the gate makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Permit<'a> {
+    user: &'a User,
+    client: &'a Client,
+    session: &'a Session,
+}
+
+impl<'a> Permit<'a> {
+    /// The user.
+    pub const fn user(&self) -> &'a User {
+        self.user
+    }
+
+    /// The client.
+    pub const fn client(&self) -> &'a Client {
+        self.client
+    }
+
+    /// The session.
+    pub const fn session(&self) -> &'a Session {
+        self.session
+    }
+}
+
+/// Leave to mint a client's own token. Only the gate makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientPermit<'a>(&'a Client);
+
+impl<'a> ClientPermit<'a> {
+    /// The client.
+    pub const fn client(&self) -> &'a Client {
+        self.0
+    }
+}
+
+/// Whether this session of this user at this client may have a token now.
+pub fn may_issue<'a>(
+    user: &'a User,
+    client: &'a Client,
+    session: &'a Session,
+    kind: Kind,
+    now: Timestamp,
+) -> Result<Permit<'a>, Refusal> {
+    if session.user != user.id || session.client != client.id {
+        return Err(Refusal::OtherClient);
+    }
+    if client.disabled {
+        return Err(Refusal::ClientDisabled);
+    }
+    match user.status {
+        UserStatus::Active => {}
+        UserStatus::Disabled => return Err(Refusal::UserDisabled),
+        UserStatus::Deleted => return Err(Refusal::NoSuchUser),
+    }
+    if let Some(over) = session.over(user, now) {
+        return Err(over);
+    }
+    kind_fits(client, kind)?;
+    Ok(Permit { user, client, session })
+}
+
+fn kind_fits(client: &Client, kind: Kind) -> Result<(), Refusal> {
+    match (kind, &client.policy) {
+        (Kind::Login | Kind::Renewal | Kind::AccountChange, _) if !client.first_party => Err(Refusal::NotFirstParty),
+        (Kind::Login | Kind::Renewal | Kind::AccountChange, _) | (Kind::Refresh, Policy::Refresh { .. }) => Ok(()),
+        (Kind::Refresh, Policy::Rolling { .. } | Policy::Fixed { .. } | Policy::Cookie { .. }) => {
+            Err(Refusal::GrantNotAllowed { grant: "refresh_token" })
+        }
+    }
+}
+
+/// Whether this client may have a token of its own (RFC 6749 section 4.4).
+pub fn may_issue_to_client(client: &Client) -> Result<ClientPermit<'_>, Refusal> {
+    if client.disabled {
+        return Err(Refusal::ClientDisabled);
+    }
+    if !client.client_credentials || client.secret.is_none() {
+        return Err(Refusal::GrantNotAllowed { grant: "client_credentials" });
+    }
+    Ok(ClientPermit(client))
+}

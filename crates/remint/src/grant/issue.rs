@@ -1,0 +1,162 @@
+//! From a permit to tokens: which audience, which scope, and whether the account token comes too. Mints only with a
+//! permit of the gate; never decides whether.
+
+use remint_core::client::{Api, Client};
+use remint_core::id::Audience;
+use remint_core::jwk::Algorithm;
+use remint_core::refusal::Refusal;
+use remint_core::scope::ScopeSet;
+use remint_core::time::Timestamp;
+use remint_core::token::{Target, TokenClaims};
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::grant::gate::{ClientPermit, Permit};
+use crate::mint::AccessToken;
+use crate::store::ApiFor;
+
+/// Account tokens are read by the issuer alone, so their algorithm is ours to choose.
+const ACCOUNT_ALGORITHM: Algorithm = Algorithm::Es256;
+
+/// What the caller asked for beside the token itself.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The audience (RFC 8707 section 2); none means the client's first api.
+    pub resource: Option<Audience>,
+    /// A scope narrower than was granted (RFC 6749 section 6).
+    pub scope: Option<ScopeSet>,
+    /// Whether the account token comes too.
+    pub account: bool,
+}
+
+/// The tokens of one answer.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The access token.
+    pub access_token: AccessToken,
+    /// Seconds that it has left.
+    pub expires_in: u64,
+    /// The scope that it carries.
+    pub scope: ScopeSet,
+    /// The account token, where it was wanted.
+    pub account_token: Option<AccessToken>,
+    /// The refresh token, as text for the wire, where one is handed out.
+    pub refresh_token: Option<RefreshText>,
+}
+
+/// A refresh token on its way into an answer. Cannot be printed.
+#[derive(Clone)]
+pub struct RefreshText(String);
+
+impl std::fmt::Debug for RefreshText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RefreshText(..)")
+    }
+}
+
+impl RefreshText {
+    /// Of a refresh token that was just derived.
+    pub fn of(token: &remint_core::refresh::RefreshToken) -> Self {
+        Self(token.reveal())
+    }
+
+    /// The text, for the answer's body.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Mints what the permit allows.
+pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Timestamp) -> Result<Issued, Failure> {
+    let (client, session) = (permit.client(), permit.session());
+    if wanted.scope.as_ref().is_some_and(|scope| !scope.is_subset(&session.scope)) {
+        return Err(Refusal::ScopeExceeded.into());
+    }
+    let audience = audience(app, client, wanted.resource.as_ref())?;
+    let claims_for = |target: Target<'_>| {
+        let (issuer, quantum) = (app.settings.issuer.as_str(), app.settings.timing.quantum);
+        TokenClaims::of_session(issuer, permit.user(), client, session, target, wanted.scope.as_ref(), quantum, now)
+    };
+    let account = || {
+        let claims = claims_for(Target::Issuer(app.settings.issuer.audience()));
+        app.mint.access_token(&claims, ACCOUNT_ALGORITHM).map(|minted| minted.token)
+    };
+    let (claims, access_token) = match audience {
+        To::Issuer => (claims_for(Target::Issuer(app.settings.issuer.audience())), account()?),
+        To::Api(audience) => {
+            let api = api_for(app, audience).await?;
+            let claims = claims_for(Target::Api(&api));
+            let token = app.mint.access_token(&claims, api.algorithm)?.token;
+            (claims, token)
+        }
+    };
+    Ok(Issued {
+        access_token,
+        expires_in: claims.expires_in(now),
+        scope: claims.scope().clone(),
+        account_token: if wanted.account { Some(account()?) } else { None },
+        refresh_token: None,
+    })
+}
+
+/// Whether the tokens that the permit allows are within the size limit: asked before a change is committed, so that no
+/// change locks its maker out.
+pub async fn fits(app: &App, permit: Permit<'_>, now: Timestamp) -> Result<(), Failure> {
+    for audience in &permit.client().apis {
+        let api = api_for(app, audience).await?;
+        let (issuer, quantum) = (app.settings.issuer.as_str(), app.settings.timing.quantum);
+        let (user, client, session) = (permit.user(), permit.client(), permit.session());
+        let claims = TokenClaims::of_session(issuer, user, client, session, Target::Api(&api), None, quantum, now);
+        app.mint.fits(&claims, api.algorithm)?;
+    }
+    Ok(())
+}
+
+/// Mints a client's own token.
+pub async fn for_client(
+    app: &App,
+    permit: ClientPermit<'_>,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Issued, Failure> {
+    let client = permit.client();
+    let scope = wanted.scope.as_ref().unwrap_or(&client.scopes);
+    if !scope.is_subset(&client.scopes) {
+        return Err(Refusal::ScopeExceeded.into());
+    }
+    let To::Api(audience) = audience(app, client, wanted.resource.as_ref())? else {
+        return Err(Refusal::UnknownResource.into()); // a client has no account
+    };
+    let api = api_for(app, audience).await?;
+    let (issuer, quantum) = (app.settings.issuer.as_str(), app.settings.timing.quantum);
+    let claims = TokenClaims::of_client(issuer, client, &api, scope, quantum, now);
+    Ok(Issued {
+        access_token: app.mint.access_token(&claims, api.algorithm)?.token,
+        expires_in: claims.expires_in(now),
+        scope: claims.scope().clone(),
+        account_token: None,
+        refresh_token: None,
+    })
+}
+
+enum To<'a> {
+    Issuer,
+    Api(&'a Audience),
+}
+
+/// The audience that was asked for, if the client may call it. The account token is for first-party clients.
+fn audience<'a>(app: &App, client: &'a Client, resource: Option<&Audience>) -> Result<To<'a>, Refusal> {
+    let Some(resource) = resource else {
+        return client.default_api().map(To::Api).ok_or(Refusal::UnknownResource);
+    };
+    if resource == app.settings.issuer.audience() && client.first_party {
+        return Ok(To::Issuer);
+    }
+    client.apis.iter().find(|api| *api == resource).map(To::Api).ok_or(Refusal::UnknownResource)
+}
+
+async fn api_for(app: &App, audience: &Audience) -> Result<Arc<Api>, Failure> {
+    let api = app.store.read(ApiFor(audience.clone())).await?;
+    api.ok_or(Failure::Refused(Refusal::UnknownResource))
+}

@@ -1,0 +1,208 @@
+//! Log-in with a password: `POST /session`. Guesses are counted before they are compared, an unknown user costs the
+//! same work as a known one, and a log-in in flight cannot outlive a disable: the commit expects user, password and
+//! client as they were read. Never says which of identifier and password was wrong.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use remint_core::change::{Changes, PasswordRow, Row, RowKey};
+use remint_core::client::Client;
+use remint_core::event::{Cause, Initiator};
+use remint_core::id::SessionId;
+use remint_core::notice;
+use remint_core::policy::Policy;
+use remint_core::refresh::Chain;
+use remint_core::refusal::Refusal;
+use remint_core::secret::{Password, PasswordHash, Salt, SecretHash};
+use remint_core::session::{Continuity, Device, Opening, Session};
+use remint_core::time::Timestamp;
+use remint_core::user::User;
+use std::sync::Arc;
+
+use crate::account::identifier::CanonicalIdentifier;
+use crate::account::password::Verdict;
+use crate::account::throttle;
+use crate::app::App;
+use crate::bearer::Bearer;
+use crate::failure::Failure;
+use crate::grant::gate::{self, Kind};
+use crate::grant::issue::{self, Issued, Wanted};
+use crate::grant::{MAX_CONFLICTS, refresh};
+use crate::store::{Account, AccountOf, ClientById, Commit, SessionById};
+
+/// One attempt.
+#[derive(Debug)]
+pub struct Attempt {
+    /// What the person typed to say who they are.
+    pub identifier: String,
+    /// The password; `None` where it was empty or boundless.
+    pub password: Option<Password>,
+    /// What the client asked for.
+    pub wanted: Wanted,
+    /// Where the request came from.
+    pub address: IpAddr,
+    /// The device.
+    pub device: Device,
+    /// The live account token of the same person, where they prove again who they are.
+    pub again: Option<Bearer>,
+}
+
+/// Tokens for a person who proved who they are.
+pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issued, Failure> {
+    if !client.first_party {
+        return Err(Refusal::NotFirstParty.into());
+    }
+    let typed: Option<CanonicalIdentifier> = attempt.identifier.parse().ok();
+    let counted = count(app, typed.as_ref(), attempt).await?;
+    for _ in 0..MAX_CONFLICTS {
+        let proved = authenticate(app, typed.as_ref(), attempt).await?;
+        let client = app.store.read(ClientById(client.id.clone())).await?.ok_or(Refusal::BadClient)?;
+        let now = app.clock.now();
+        let (user, session, changes) = match reauthenticated(app, &proved.user, &client, attempt).await? {
+            Some(session) => again(app.horizon().await?, &proved.user, &client, session, now),
+            None => open(app, &proved.user, &client, attempt, now),
+        };
+        gate::may_issue(&user, &client, &session, Kind::Login, now)?;
+        let changes = expecting(changes, &proved, &client).reset(counted.counter());
+        match app.store.commit(changes).await? {
+            Commit::Done { .. } => {
+                app.throttle.succeeded(counted);
+                return tokens(app, &user, &client, &session, attempt, now).await;
+            }
+            Commit::Conflict { .. } => {} // disabled, changed or new password in between: from the start
+        }
+    }
+    Err(Failure::Contended)
+}
+
+/// Counts the attempt, durably, before anything is compared.
+async fn count(
+    app: &App,
+    typed: Option<&CanonicalIdentifier>,
+    attempt: &Attempt,
+) -> Result<throttle::Attempt, Failure> {
+    let found = account_of(app, typed).await?;
+    let account = match &found {
+        Some(account) => throttle::Account::Known(account.user.id),
+        None => throttle::Account::Unknown(typed.map_or(attempt.identifier.as_str(), CanonicalIdentifier::as_str)),
+    };
+    Ok(app.throttle.attempt(&app.store, account, attempt.address, app.clock.now()).await?)
+}
+
+async fn account_of(app: &App, typed: Option<&CanonicalIdentifier>) -> Result<Option<Account>, Failure> {
+    match typed {
+        Some(typed) => Ok(app.store.read(AccountOf(typed.as_str().to_owned())).await?),
+        None => Ok(None),
+    }
+}
+
+/// A person whose password was right, and the row that it was compared with.
+struct Proved {
+    user: User,
+    password: PasswordRow,
+    /// The same password, hashed as it would be today; where the row's hash is of other parameters.
+    rehashed: Option<PasswordHash>,
+}
+
+/// The user whose password this is; an unknown one costs the same work.
+async fn authenticate(app: &App, typed: Option<&CanonicalIdentifier>, attempt: &Attempt) -> Result<Proved, Failure> {
+    let account = account_of(app, typed).await?;
+    let stored = account.as_ref().and_then(|account| account.password.as_ref()).map(|row| row.hash.clone());
+    let Some(password) = &attempt.password else { return Err(Refusal::BadCredentials.into()) };
+    let verdict = app.passwords.verify(password.clone(), stored).await?;
+    match (verdict, account) {
+        (Verdict::Right { outdated }, Some(Account { user, password: Some(row) })) => {
+            let rehashed = if outdated { Some(app.passwords.hash(password.clone()).await?) } else { None };
+            Ok(Proved { user, password: row, rehashed })
+        }
+        (Verdict::Right { .. } | Verdict::Wrong, _) => Err(Refusal::BadCredentials.into()),
+    }
+}
+
+/// The session that is proved anew: of the same user and client, live. Another's token is no hint to this log-in.
+async fn reauthenticated(
+    app: &App,
+    user: &User,
+    client: &Client,
+    attempt: &Attempt,
+) -> Result<Option<Session>, Failure> {
+    let Some(bearer) = &attempt.again else { return Ok(None) };
+    let session = app.store.read(SessionById(bearer.sid)).await?;
+    let same = |session: &Session| session.user == user.id && session.client == client.id;
+    Ok(session.filter(|session| same(session) && session.over(user, app.clock.now()).is_none()))
+}
+
+/// Same `sid`; `auth_time` and `amr` set, `cv` + 1.
+fn again(
+    horizon: Duration,
+    user: &User,
+    client: &Client,
+    session: Session,
+    now: Timestamp,
+) -> (User, Session, Changes) {
+    let continuity = session.continuity.clone();
+    let session = session.reauthenticated(password_amr(), continuity, now).used(client.policy.idle(), true, now);
+    let raised = user.with_new_cv();
+    let told = notice::claims_changed(&raised, Vec::new(), Cause::Reauthentication, Initiator::User, horizon, now);
+    let changes = Changes::none().write(Row::Session(session.clone())).write(Row::User(raised.clone())).notice(told);
+    (raised, session, changes)
+}
+
+fn open(app: &App, user: &User, client: &Client, attempt: &Attempt, now: Timestamp) -> (User, Session, Changes) {
+    let opening = Opening {
+        sid: SessionId::from_bytes(app.entropy.bytes()),
+        continuity: continuity(app, &client.policy, now),
+        scope: attempt.wanted.scope.clone().unwrap_or_else(|| client.scopes.clone()),
+        amr: password_amr(),
+        device: attempt.device.clone(),
+    };
+    let session = Session::open(user, &client.id, &client.policy, opening, now);
+    let changes = Changes::none().write(Row::Session(session.clone()));
+    (user.clone(), session, changes)
+}
+
+/// `pwd` (RFC 8176 section 2).
+fn password_amr() -> Vec<String> {
+    vec!["pwd".to_owned()]
+}
+
+fn continuity(app: &App, policy: &Policy, now: Timestamp) -> Continuity {
+    match policy {
+        Policy::Rolling { .. } => Continuity::Rolling,
+        Policy::Fixed { .. } => Continuity::Fixed,
+        Policy::Refresh { .. } => {
+            let (kid, _) = app.keyring.current_refresh();
+            Continuity::Refresh(Chain::new(kid, Salt::from_bytes(app.entropy.bytes()), now))
+        }
+        Policy::Cookie { .. } => Continuity::Cookie(SecretHash::of(&app.entropy.bytes::<32>())),
+    }
+}
+
+/// Nothing of it counts unless user, password and client are still as they were read.
+fn expecting(changes: Changes, proved: &Proved, client: &Client) -> Changes {
+    let Proved { user, password, rehashed } = proved;
+    let writes_user = changes.writes.iter().any(|row| matches!(row, Row::User(_)));
+    let changes = changes.expect(RowKey::Client(client.id.clone()), client.rev);
+    let changes = match rehashed {
+        Some(hash) => changes.write(Row::Password(PasswordRow { hash: hash.clone(), ..password.clone() })),
+        None => changes.expect(RowKey::Password(password.user), password.rev),
+    };
+    if writes_user { changes } else { changes.expect(RowKey::User(user.id), user.rev) }
+}
+
+async fn tokens(
+    app: &App,
+    user: &User,
+    client: &Arc<Client>,
+    session: &Session,
+    attempt: &Attempt,
+    now: Timestamp,
+) -> Result<Issued, Failure> {
+    let permit = gate::may_issue(user, client, session, Kind::Login, now)?;
+    let wanted = Wanted { account: true, ..attempt.wanted.clone() };
+    let mut issued = issue::for_session(app, permit, &wanted, now).await?;
+    if attempt.again.is_none() && matches!(session.continuity, Continuity::Refresh(_)) {
+        issued.refresh_token = Some(refresh::head(app, session)?);
+    }
+    Ok(issued)
+}

@@ -1,0 +1,138 @@
+//! The refresh grant (RFC 6749 section 6): read, decide, commit, sign, answer. The rules are
+//! [`remint_core::refresh`]'s; this file only carries them out. Never echoes a presented token.
+
+use std::sync::Arc;
+
+use remint_core::change::{Changes, Row};
+use remint_core::client::Client;
+use remint_core::id::ClientId;
+use remint_core::notice;
+use remint_core::policy::Timing;
+use remint_core::refresh::{self, Answer, Decision, Genuine, KeyProof, Presentation, RefreshToken, Setting};
+use remint_core::refusal::Refusal;
+use remint_core::secret::{Salt, SecretHash};
+use remint_core::session::{Continuity, EndReason, Session};
+use remint_core::time::Timestamp;
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::grant::MAX_CONFLICTS;
+use crate::grant::gate::{self, Kind};
+use crate::grant::issue::{self, Issued, RefreshText, Wanted};
+use crate::store::Commit;
+use crate::store::{Held, Holding};
+
+/// What a shared decision answers: the snapshot to mint from, and whether the head goes with it.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    held: Arc<Held>,
+    answer: Answer,
+}
+
+/// The salt that tokens of unknown sessions are checked against: the work is the same.
+const DUMMY_SALT: Salt = Salt::from_bytes([0; 16]);
+
+/// Answers a presented refresh token. `client` is authenticated as it must be.
+pub async fn refresh(
+    app: &App,
+    client: &Client,
+    presented: &str,
+    interactive: bool,
+    wanted: &Wanted,
+) -> Result<Issued, Failure> {
+    let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
+    let alike = alike(presented, &client.id, interactive);
+    let decide = decide(app, &client.id, &token, interactive);
+    let Granted { held, answer } = app.desk.in_turn(token.sid(), alike, decide).await?;
+    let now = app.clock.now();
+    let permit = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)?;
+    let mut issued = issue::for_session(app, permit, wanted, now).await?;
+    if answer == Answer::WithHead {
+        issued.refresh_token = Some(head(app, &held.session)?);
+    }
+    Ok(issued)
+}
+
+/// What makes two presentations the same question.
+fn alike(presented: &str, client: &ClientId, interactive: bool) -> SecretHash {
+    SecretHash::of(format!("{client} {interactive} {presented}").as_bytes())
+}
+
+async fn decide(app: &App, client: &ClientId, token: &RefreshToken, interactive: bool) -> Result<Granted, Failure> {
+    for _ in 0..MAX_CONFLICTS {
+        let found = app.store.read(Holding(token.sid())).await?;
+        let now = app.clock.now();
+        let genuine = prove(app, token, found.as_ref());
+        let held = found.ok_or(Refusal::WrongMac)?;
+        let shown = Presentation { token: genuine, client, proof: KeyProof::None, interactive };
+        let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
+        let permitted = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now).map(drop);
+        match app.store.commit(changes(&app.settings.timing, &held, &decision, permitted.is_ok(), now)).await? {
+            Commit::Done { .. } => return answer(held, decision, permitted),
+            Commit::Conflict { .. } => {} // another node was first: decide again
+        }
+    }
+    Err(Failure::Contended)
+}
+
+/// Row 0, with the same work where there is no such session or key.
+pub(crate) fn prove(app: &App, token: &RefreshToken, found: Option<&Held>) -> Option<Genuine> {
+    let salt = match found.map(|held| &held.session.continuity) {
+        Some(Continuity::Refresh(chain)) => chain.salt,
+        _ => DUMMY_SALT,
+    };
+    match (app.keyring.refresh_key(token.kid()), found) {
+        (Some(key), Some(_)) => token.prove(&key, &salt),
+        (Some(key), None) => token.prove(&key, &salt).and(None),
+        (None, _) => token.prove(app.keyring.dummy_refresh_key(), &salt).and(None),
+    }
+}
+
+fn setting(app: &App, client: &Client, now: Timestamp) -> Setting {
+    let windows = client.policy.windows(&app.settings.timing);
+    Setting {
+        windows,
+        idle: client.policy.idle(),
+        current_kid: app.keyring.current_refresh().0,
+        always_return_refresh: client.always_return_refresh && client.secret.is_some(),
+        in_doubt: app.doubt.now(now, windows.parent),
+    }
+}
+
+/// What is to be written. Where the gate says no, only a theft verdict is.
+fn changes(timing: &Timing, held: &Held, decision: &Decision, permitted: bool, now: Timestamp) -> Changes {
+    match (&decision.session, &decision.answer) {
+        (Some(session), Err(_)) => Changes::none().write(Row::Session(session.clone())).notice(notice::session_ended(
+            session,
+            &held.client,
+            EndReason::Theft,
+            timing,
+            now,
+        )),
+        (Some(session), Ok(_)) if permitted => Changes::none().write(Row::Session(session.clone())),
+        (Some(_) | None, _) => Changes::none(),
+    }
+}
+
+fn answer(held: Held, decision: Decision, permitted: Result<(), Refusal>) -> Result<Granted, Failure> {
+    if decision.caught_up {
+        metrics::counter!("remint_refresh_caught_up_total").increment(1);
+        tracing::warn!(sid = %held.session.sid, "a refresh token is newer than its row: the store has lost commits");
+    }
+    if decision.answer == Err(Refusal::SessionEnded(EndReason::Theft)) && decision.session.is_some() {
+        metrics::counter!("remint_refresh_theft_total").increment(1);
+        tracing::warn!(sid = %held.session.sid, user = %held.session.user, client_id = %held.session.client,
+            "a refresh token was used by two holders: the session is ended");
+    }
+    let answer = decision.answer?;
+    permitted?;
+    let session = decision.session.unwrap_or(held.session);
+    Ok(Granted { held: Arc::new(Held { session, user: held.user, client: held.client }), answer })
+}
+
+/// The refresh token of the row's head.
+pub fn head(app: &App, session: &Session) -> Result<RefreshText, Failure> {
+    let Continuity::Refresh(chain) = &session.continuity else { return Err(Refusal::WrongMac.into()) };
+    let key = app.keyring.refresh_key(chain.kid).ok_or(Failure::NoRefreshKey)?;
+    Ok(RefreshText::of(&refresh::derive(chain.kid, &key, session.sid, &chain.salt, chain.head)))
+}

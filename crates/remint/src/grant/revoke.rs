@@ -1,0 +1,82 @@
+//! Revocation (RFC 7009): a refresh token or an access token ends its session, a client's own token ends alone. The
+//! answer leaves after the commit; a store that did not write is never a 200. Tokens that are not ours change nothing
+//! and are answered alike (section 2.2).
+
+use remint_core::change::{Changes, Row};
+use remint_core::claims::AccessClaims;
+use remint_core::client::Client;
+use remint_core::id::{Jti, SessionId};
+use remint_core::notice;
+use remint_core::refresh::RefreshToken;
+use remint_core::refusal::Refusal;
+use remint_core::session::{EndReason, Session, State};
+use remint_core::time::Timestamp;
+
+use crate::app::App;
+use crate::bearer::anyone;
+use crate::failure::Failure;
+use crate::grant::MAX_CONFLICTS;
+use crate::grant::refresh;
+use crate::store::Commit;
+use crate::store::{Held, Holding};
+
+/// Ends what the token stands for, if it is one of ours and was issued to `client`.
+pub async fn revoke(app: &App, client: &Client, presented: &str) -> Result<(), Failure> {
+    if let Ok(token) = presented.parse::<RefreshToken>() {
+        return revoke_refresh(app, client, &token).await;
+    }
+    let Ok(claims) = app.mint.verify_own(presented, &anyone(app).await?, app.clock.now()) else {
+        return Ok(()); // not ours, or expired: nothing is left to end
+    };
+    if claims.client_id.as_deref() != Some(client.id.as_str()) {
+        return Err(Refusal::OtherClient.into());
+    }
+    match claims.session.as_ref().map(|session| session.sid.parse::<SessionId>()) {
+        Some(Ok(sid)) => end_session(app, sid, EndReason::Revoked).await.map(drop),
+        Some(Err(_)) => Ok(()),
+        None => revoke_client_token(app, &claims).await,
+    }
+}
+
+async fn revoke_refresh(app: &App, client: &Client, token: &RefreshToken) -> Result<(), Failure> {
+    let found = app.store.read(Holding(token.sid())).await?;
+    let genuine = refresh::prove(app, token, found.as_ref());
+    match (genuine, found) {
+        (Some(_), Some(held)) if held.session.client == client.id => {
+            end_session(app, held.session.sid, EndReason::Revoked).await.map(drop)
+        }
+        (Some(_), Some(_)) => Err(Refusal::OtherClient.into()),
+        (_, _) => Ok(()),
+    }
+}
+
+async fn revoke_client_token(app: &App, claims: &AccessClaims) -> Result<(), Failure> {
+    let Some(jti) = claims.jti.as_deref().and_then(|jti| jti.parse::<Jti>().ok()) else { return Ok(()) };
+    let told = notice::token_ended(jti, Timestamp::from_secs(claims.exp), app.clock.now());
+    match app.store.commit(Changes::none().notice(told)).await? {
+        Commit::Done { .. } => Ok(()),
+        Commit::Conflict { .. } => Err(Failure::Contended),
+    }
+}
+
+/// Ends one session, durably, and tells the feed in the same commit. One that has ended stays as it is; `None` where
+/// there is no such session.
+pub async fn end_session(app: &App, sid: SessionId, reason: EndReason) -> Result<Option<Session>, Failure> {
+    for _ in 0..MAX_CONFLICTS {
+        let Some(held) = app.store.read(Holding(sid)).await? else { return Ok(None) };
+        if held.session.state != State::Live {
+            return Ok(Some(held.session));
+        }
+        match app.store.commit(ending(app, &held, reason, app.clock.now())).await? {
+            Commit::Done { .. } => return Ok(Some(held.session)),
+            Commit::Conflict { .. } => {} // renewed in between: end what is there now
+        }
+    }
+    Err(Failure::Contended)
+}
+
+fn ending(app: &App, held: &Held, reason: EndReason, now: Timestamp) -> Changes {
+    let ended = held.session.ended(reason, now);
+    let told = notice::session_ended(&ended, &held.client, reason, &app.settings.timing, now);
+    Changes::none().write(Row::Session(ended)).notice(told)
+}

@@ -1,0 +1,35 @@
+//! Who is calling, as far as the connection says: the address behind trusted proxies, and the device.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
+
+use axum::extract::FromRequestParts;
+use http::HeaderValue;
+use http::header::USER_AGENT;
+use http::request::Parts;
+use remint_core::session::Device;
+
+use crate::account::throttle::client_address;
+use crate::app::App;
+use crate::listen::Peer;
+
+/// The caller of a request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The address, behind the proxies that are trusted.
+    pub address: IpAddr,
+    /// The device, for the person to recognise it.
+    pub device: Device,
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<Peer>().and_then(Peer::ip).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let forwarded = parts.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
+        let address = client_address(peer, forwarded, &app.settings.trusted_proxies);
+        let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(Self { address, device: Device::new(user_agent, &address.to_string()) })
+    }
+}

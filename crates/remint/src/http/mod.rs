@@ -1,0 +1,69 @@
+//! The public endpoints, one file each, and what is common to all of them: nothing is cached, and one form of
+//! error for what is not there. Never serves administration: that is the control socket's.
+
+pub mod account;
+pub mod answer;
+pub mod body;
+pub mod caller;
+pub mod credentials;
+pub mod discovery;
+pub mod error;
+pub mod feed;
+pub mod origin;
+pub mod revoke;
+pub mod session;
+pub mod token;
+
+use axum::Router;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, patch, post};
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::app::App;
+
+/// The public router, under the issuer's path. The metadata stands where RFC 8414 section 3.1 wants it: the
+/// well-known part before that path.
+pub fn router(app: App) -> Router {
+    let path = app.settings.issuer.path().to_owned();
+    let well_known = format!("/.well-known/oauth-authorization-server{path}");
+    let inner = endpoints(&app);
+    let nested = if path.is_empty() { inner } else { Router::new().nest(&path, inner) };
+    nested
+        .route(&well_known, get(discovery::metadata))
+        .method_not_allowed_fallback(not_allowed)
+        .fallback(|| async { plain(StatusCode::NOT_FOUND, "there is nothing here") })
+        .with_state(app)
+}
+
+fn endpoints(app: &App) -> Router<App> {
+    let pages = Router::new()
+        .route("/oauth2/token", post(token::post))
+        .route("/oauth2/revoke", post(revoke::post))
+        .route("/session", post(session::open).get(session::show).delete(session::end))
+        .route("/session/renew", post(session::renewal))
+        .route("/sessions", get(session::list))
+        .route("/sessions/{sid}", delete(session::end_other))
+        .route("/account", patch(account::patch))
+        .method_not_allowed_fallback(not_allowed) // inside the layers: a preflight passes through them
+        .layer(map_response(never_cached))
+        .layer(from_fn_with_state(app.clone(), origin::cors));
+    pages.route("/oauth2/jwks", get(discovery::jwks)).route("/feed", get(feed::follow))
+}
+
+/// What depends on who asks is kept by nobody on the way.
+async fn never_cached(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn not_allowed() -> Response {
+    plain(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here")
+}
+
+fn plain(status: StatusCode, description: &str) -> Response {
+    let body = json!({ "error": "invalid_request", "error_description": description });
+    (status, [(CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+}

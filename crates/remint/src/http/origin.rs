@@ -1,0 +1,83 @@
+//! Which pages may speak to which client (DESIGN: a browser request must come from the issuer or one of the client's
+//! origins), and CORS for exactly that origin. The preflight knows no client: any client's origin passes it, the
+//! request itself is checked against its own. Never sends a wildcard, never reflects an unknown origin.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use remint_core::client::{Client, Origin};
+use remint_core::refusal::Refusal;
+
+use crate::app::App;
+use crate::store::Clients;
+
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What a page must be able to read.
+const EXPOSED: &str = "Remint-Token, Remint-Renew, WWW-Authenticate, Retry-After";
+const METHODS: &str = "GET, POST, PATCH, DELETE";
+const HEADERS: &str = "Authorization, Content-Type";
+
+/// Whether a page's request comes from a page that the client owns. Without the headers of a browser there is no page.
+pub fn check(headers: &HeaderMap, app: &App, client: &Client) -> Result<(), Refusal> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) => {
+            let origin = origin.to_str().ok().and_then(|text| text.parse::<Origin>().ok());
+            let owned = |origin: &Origin| origin == app.settings.issuer.origin() || client.origins.contains(origin);
+            origin.filter(owned).map(drop).ok_or(Refusal::ForeignOrigin)
+        }
+        (None, _) => match headers.get(&SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+            None | Some(b"same-origin" | b"none") => Ok(()),
+            Some(_) => Err(Refusal::ForeignOrigin),
+        },
+        (Some(_), Some(_)) => Err(Refusal::ForeignOrigin),
+    }
+}
+
+/// Answers preflights, and lets known origins read answers.
+pub async fn cors(State(app): State<App>, request: Request, next: Next) -> Response {
+    let Some(origin) = request.headers().get(ORIGIN).cloned() else {
+        let mut response = next.run(request).await;
+        response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
+        return response;
+    };
+    let known = is_known(&app, &origin).await;
+    let preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if preflight { preflighted(known) } else { next.run(request).await };
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    if known {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    }
+    response
+}
+
+fn preflighted(known: bool) -> Response {
+    if !known {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let allowed = [
+        (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS)),
+        (ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS)),
+        (ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")),
+    ];
+    (StatusCode::NO_CONTENT, allowed).into_response()
+}
+
+/// Whether it is the issuer's origin or any client's. A store that does not answer lets nobody read.
+async fn is_known(app: &App, origin: &HeaderValue) -> bool {
+    let Some(origin) = origin.to_str().ok().and_then(|text| text.parse::<Origin>().ok()) else { return false };
+    if origin == *app.settings.issuer.origin() {
+        return true;
+    }
+    let clients = app.store.read(Clients).await.unwrap_or_default();
+    clients.iter().any(|client| client.origins.contains(&origin))
+}

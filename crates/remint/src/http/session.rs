@@ -1,0 +1,211 @@
+//! The session API: log in, look, renew, log out, and the person's other devices. JSON only, first-party clients only,
+//! opened by the account token.
+
+use axum::Json as Reply;
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::header::CACHE_CONTROL;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, StatusCode};
+use remint_core::id::SessionId;
+use remint_core::refusal::Refusal;
+use remint_core::secret::Password;
+use remint_core::session::{EndReason, Session, State as Life};
+use remint_core::time::Timestamp;
+use remint_core::user::User;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::account::record;
+use crate::app::App;
+use crate::bearer::Bearer;
+use crate::failure::{BadRequest, Failure};
+use crate::grant::gate::Kind;
+use crate::grant::issue::Issued;
+use crate::grant::login::{Attempt, login};
+use crate::grant::renew::renew;
+use crate::grant::revoke::end_session;
+use crate::http::body::{Json, OptionalJson};
+use crate::http::caller::Caller;
+use crate::http::credentials::{Credentials, bearer};
+use crate::http::error::{BearerError, OAuthError};
+use crate::http::origin;
+use crate::http::token::wanted;
+use crate::store::{Held, Holding, SessionById, SessionsOf};
+
+/// Tells the holder of a stale token the version that it lacks.
+pub static REMINT_RENEW: HeaderName = HeaderName::from_static("remint-renew");
+/// A person with more devices sees the newest of them.
+const MAX_DEVICES: usize = 200;
+
+/// The caller's account token, verified, from a page that its client owns.
+#[derive(Debug)]
+pub struct Account(pub Bearer);
+
+impl FromRequestParts<App> for Account {
+    type Rejection = BearerError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, BearerError> {
+        let token = bearer(&parts.headers)?.ok_or(Failure::NoToken)?;
+        let bearer = Bearer::account(app, token)?;
+        from_own_page(app, &parts.headers, &bearer).await?;
+        Ok(Self(bearer))
+    }
+}
+
+async fn from_own_page(app: &App, headers: &HeaderMap, bearer: &Bearer) -> Result<(), Failure> {
+    let held = app.store.read(Holding(bearer.sid)).await?.ok_or(Refusal::NoSuchSession)?;
+    Ok(origin::check(headers, app, &held.client)?)
+}
+
+#[derive(Deserialize)]
+struct Login {
+    client_id: String,
+    client_secret: Option<String>,
+    identifier: String,
+    password: String,
+    scope: Option<String>,
+    resource: Option<String>,
+}
+
+const LOGIN: [&str; 6] = ["client_id", "client_secret", "identifier", "password", "scope", "resource"];
+
+/// `POST /session`: identifier, password and `client_id` in, the token response of RFC 6749 section 5.1 with
+/// `account_token` out. With a live account token of the same person and client it is a new proof of who they are: the
+/// session stays, `auth_time` moves.
+pub async fn open(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Json,
+) -> Result<Issued, OAuthError> {
+    let form: Login = body.read(&LOGIN)?;
+    let again = bearer(&headers).ok().flatten().and_then(|token| Bearer::account(&app, token).ok());
+    let credentials = Credentials::of(&HeaderMap::new(), Some(&form.client_id), form.client_secret.as_deref())?;
+    let client = credentials.client(&app).await?;
+    origin::check(&headers, &app, &client)?;
+    let attempt = Attempt {
+        identifier: form.identifier,
+        password: Password::new(form.password),
+        wanted: wanted(form.resource.as_deref(), form.scope.as_deref())?,
+        address: caller.address,
+        device: caller.device,
+        again,
+    };
+    Ok(login(&app, &client, &attempt).await?)
+}
+
+/// `GET /session`: the session, its user's record and its limits.
+pub async fn show(State(app): State<App>, Account(bearer): Account) -> Result<Response, BearerError> {
+    let held = record::live(&app, &bearer, Kind::Renewal).await?;
+    let body = Reply(described(&held));
+    let mut response = ([(CACHE_CONTROL, "no-store")], body).into_response();
+    if bearer.held.cv < held.user.cv {
+        response.headers_mut().insert(REMINT_RENEW.clone(), held.user.cv.into());
+    }
+    Ok(response)
+}
+
+fn described(held: &Held) -> Value {
+    let Held { session, user, client } = held;
+    json!({
+        "sid": session.sid,
+        "client_id": client.id,
+        "policy": client.policy.name(),
+        "user": shown(user),
+        "scope": session.scope,
+        "auth_time": session.auth_time.secs(),
+        "amr": session.amr,
+        "created_at": session.created_at.secs(),
+        "idle_expires_at": session.idle_at.secs(),
+        "expires_at": session.absolute_at.secs(),
+    })
+}
+
+fn shown(user: &User) -> Value {
+    json!({ "sub": user.id, "cv": user.cv, "attributes": user.attributes })
+}
+
+#[derive(Deserialize)]
+struct RenewBody {
+    #[expect(dead_code, reason = "taken for symmetry with the refresh grant: a rolling session has no idle limit")]
+    interactive: Option<bool>,
+}
+
+/// `POST /session/renew`: new tokens, or 204 where what the caller has is good.
+pub async fn renewal(
+    State(app): State<App>,
+    headers: HeaderMap,
+    OptionalJson(body): OptionalJson,
+) -> Result<Response, BearerError> {
+    let RenewBody { .. } = body.read(&["interactive"])?;
+    let token = bearer(&headers)?.ok_or(Failure::NoToken)?;
+    let bearer = Bearer::account_or_api(&app, token).await?;
+    from_own_page(&app, &headers, &bearer).await?;
+    let nothing = || (StatusCode::NO_CONTENT, [(CACHE_CONTROL, "no-store")]).into_response();
+    Ok(renew(&app, &bearer).await?.map_or_else(nothing, IntoResponse::into_response))
+}
+
+/// The query of `DELETE /session`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndQuery {
+    everywhere: Option<bool>,
+}
+
+/// `DELETE /session`: ends this session, or with `?everywhere=true` all of the person's. 204 once it is durable; asked
+/// again, 204 again.
+pub async fn end(
+    State(app): State<App>,
+    Account(bearer): Account,
+    query: Result<Query<EndQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<StatusCode, BearerError> {
+    let unreadable = BadRequest::Invalid { name: "everywhere", why: "must be true or false, and nothing beside it" };
+    let Query(query) = query.map_err(|_| unreadable)?;
+    if query.everywhere == Some(true) {
+        record::end_everywhere(&app, &bearer).await?;
+    } else {
+        end_session(&app, bearer.sid, EndReason::Logout).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /sessions`: the person's live sessions, newest use first.
+pub async fn list(State(app): State<App>, Account(bearer): Account) -> Result<Response, BearerError> {
+    let held = record::live(&app, &bearer, Kind::Renewal).await?;
+    let all = app.store.read(SessionsOf { user: held.user.id, limit: MAX_DEVICES }).await?;
+    let now = app.clock.now();
+    let live = all.iter().filter(|session| session.over(&held.user, now).is_none());
+    let devices: Vec<Value> = live.map(|session| device(session, bearer.sid)).collect();
+    Ok(([(CACHE_CONTROL, "no-store")], Reply(json!({ "sessions": devices }))).into_response())
+}
+
+fn device(session: &Session, own: SessionId) -> Value {
+    let secs = |at: Timestamp| at.secs();
+    json!({
+        "sid": session.sid,
+        "current": session.sid == own,
+        "client_id": session.client,
+        "created_at": secs(session.created_at),
+        "last_seen": secs(session.last_seen),
+        "user_agent": session.device.user_agent,
+        "address": session.device.address,
+    })
+}
+
+/// `DELETE /sessions/{sid}`: ends another of the person's sessions. One that is not theirs is answered like none.
+pub async fn end_other(
+    State(app): State<App>,
+    Account(bearer): Account,
+    Path(sid): Path<String>,
+) -> Result<StatusCode, BearerError> {
+    let held = record::live(&app, &bearer, Kind::Renewal).await?;
+    let sid: SessionId = sid.parse().map_err(|_| Refusal::NoSuchSession)?;
+    let other = app.store.read(SessionById(sid)).await?;
+    let own = other.filter(|session| session.user == held.user.id).ok_or(Refusal::NoSuchSession)?;
+    if own.state == Life::Live {
+        let reason = if sid == bearer.sid { EndReason::Logout } else { EndReason::Revoked };
+        end_session(&app, sid, reason).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

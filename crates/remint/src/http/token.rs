@@ -1,0 +1,50 @@
+//! `POST /oauth2/token` (RFC 6749 section 3.2): the grants `refresh_token` and `client_credentials`. Ignores cookies.
+
+use axum::extract::State;
+use http::HeaderMap;
+
+use crate::app::App;
+use crate::failure::{BadRequest, Failure};
+use crate::grant::client_credentials::client_credentials;
+use crate::grant::issue::{Issued, Wanted};
+use crate::grant::refresh::refresh;
+use crate::http::body::Form;
+use crate::http::credentials::Credentials;
+use crate::http::error::OAuthError;
+use crate::http::origin;
+
+/// Answers the token response of RFC 6749 section 5.1, or the error of section 5.2.
+pub async fn post(State(app): State<App>, headers: HeaderMap, form: Form) -> Result<Issued, OAuthError> {
+    let grant = form.required("grant_type")?;
+    let credentials = Credentials::of(&headers, form.optional("client_id"), form.optional("client_secret"))?;
+    let client = credentials.client(&app).await?;
+    origin::check(&headers, &app, &client)?;
+    let wanted = wanted(form.optional("resource"), form.optional("scope"))?;
+    match grant {
+        "refresh_token" => {
+            let presented = form.required("refresh_token")?;
+            let interactive = interactive(form.optional("interactive"))?;
+            Ok(refresh(&app, &client, presented, interactive, &wanted).await?)
+        }
+        "client_credentials" => Ok(client_credentials(&app, &client, &wanted).await?),
+        _ => Err(BadRequest::UnsupportedGrant.into()),
+    }
+}
+
+/// What was asked for: `resource` (RFC 8707 section 2), `scope` (RFC 6749 section 3.3).
+pub fn wanted(resource: Option<&str>, scope: Option<&str>) -> Result<Wanted, Failure> {
+    let refused = remint_core::refusal::Refusal::UnknownResource;
+    let resource = resource.map(str::parse).transpose().map_err(|_| refused)?;
+    let malformed = BadRequest::Invalid { name: "scope", why: "is not a list of scopes (RFC 6749 section 3.3)" };
+    let scope = scope.map(str::parse).transpose().map_err(|_| malformed)?;
+    Ok(Wanted { resource, scope, account: false })
+}
+
+/// Whether a person is at work: a renewal by timer says `interactive=false`.
+fn interactive(text: Option<&str>) -> Result<bool, BadRequest> {
+    match text {
+        None | Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(BadRequest::Invalid { name: "interactive", why: "must be true or false" }),
+    }
+}

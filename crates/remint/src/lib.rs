@@ -1,0 +1,21 @@
+//! The session and token server: its rooms, as a library for the binary, the tests and the benchmarks. Nobody else
+//! depends on it; its rules are in [`remint_core`].
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod app;
+pub mod bearer;
+pub mod clock;
+pub mod config;
+pub mod entropy;
+pub mod failure;
+pub mod feed;
+pub mod grant;
+pub mod http;
+pub mod keyring;
+pub mod listen;
+pub mod mint;
+pub mod ready;
+pub mod settings;
+pub mod store;
+pub mod telemetry;

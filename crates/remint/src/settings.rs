@@ -1,0 +1,244 @@
+//! What an installation is told when it starts, already checked. Where the values come from (file, environment,
+//! flags) is the configuration room's business.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use remint_core::client::Origin;
+use remint_core::id::Audience;
+use remint_core::policy::Timing;
+
+/// The public URL of the server: `https://host[:port][/path]`, no query, no fragment, no trailing slash (RFC 8414
+/// section 2). `http` is accepted for loopback hosts only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Issuer {
+    url: String,
+    origin: Origin,
+    audience: Audience,
+}
+
+/// The text cannot be an issuer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the public URL must be `https://host` (with `:port` and a path if need be, `http` for localhost only), without query, fragment and trailing slash"
+)]
+pub struct BadIssuer;
+
+impl Issuer {
+    /// The URL, as it stands in `iss`.
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// Its origin: pages of the issuer itself.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The issuer as an audience: that of account tokens.
+    pub const fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
+    /// Its path, empty or beginning with a slash.
+    pub fn path(&self) -> &str {
+        &self.url[self.origin.as_str().len()..]
+    }
+}
+
+impl FromStr for Issuer {
+    type Err = BadIssuer;
+
+    fn from_str(text: &str) -> Result<Self, BadIssuer> {
+        let (scheme, rest) = text.split_once("://").ok_or(BadIssuer)?;
+        let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        let origin: Origin = format!("{scheme}://{host}").parse().map_err(|_| BadIssuer)?;
+        let loopback = ["localhost", "127.0.0.1", "[::1]"]
+            .iter()
+            .any(|name| host.strip_prefix(name).is_some_and(|port| port.is_empty() || port.starts_with(':')));
+        let segment = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'.' | b'_' | b'~');
+        let clean = path.bytes().all(segment) && !path.ends_with('/') && !path.contains("//");
+        if (scheme != "https" && !loopback) || !clean {
+            return Err(BadIssuer);
+        }
+        Ok(Self { url: text.to_owned(), origin, audience: text.parse().map_err(|_| BadIssuer)? })
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+/// A range of addresses: `10.0.0.0/8`, `::1/128`, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRange {
+    base: IpAddr,
+    prefix: u8,
+}
+
+/// The text is no range of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an address or a range like `10.0.0.0/8`")]
+pub struct BadRange;
+
+impl FromStr for AddressRange {
+    type Err = BadRange;
+
+    fn from_str(text: &str) -> Result<Self, BadRange> {
+        let (base, prefix) = text.split_once('/').map_or((text, None), |(base, prefix)| (base, Some(prefix)));
+        let base: IpAddr = base.parse().map_err(|_| BadRange)?;
+        let longest = if base.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(longest), |prefix| prefix.parse().map_err(|_| BadRange))?;
+        if prefix > longest { Err(BadRange) } else { Ok(Self { base, prefix }) }
+    }
+}
+
+impl AddressRange {
+    /// Whether the address lies in the range; an IPv4 address in IPv6 clothes is its IPv4 self.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.base, address.to_canonical()) {
+            (IpAddr::V4(base), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.prefix);
+                u64::from(base.to_bits()) >> shift == u64::from(address.to_bits()) >> shift
+            }
+            (IpAddr::V6(base), IpAddr::V6(address)) => {
+                let shift = 128 - u32::from(self.prefix);
+                base.to_bits().checked_shr(shift).unwrap_or(0) == address.to_bits().checked_shr(shift).unwrap_or(0)
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+/// How fast and how often things may be tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Failed log-ins of one account within [`Self::login_window`].
+    pub logins_per_account: u32,
+    /// Failed log-ins from one address (IPv6: one /64) within [`Self::login_window`].
+    pub logins_per_address: u32,
+    /// See above.
+    pub login_window: Duration,
+    /// Password hashes under way at once; each takes 19 MiB.
+    pub hashing_at_once: usize,
+    /// Password hashes that may wait; one more is answered 503.
+    pub hashing_queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            logins_per_account: 10,
+            logins_per_address: 100,
+            login_window: Duration::from_secs(15 * 60),
+            hashing_at_once: 2,
+            hashing_queue: 32,
+        }
+    }
+}
+
+/// Lives of keys.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyLives {
+    /// How long a JWKS may be cached (`Cache-Control: max-age` of `/oauth2/jwks`): a next key is published at least
+    /// this long before it signs.
+    pub jwks_max_age: Duration,
+    /// How long a key signs.
+    pub rotate_every: Duration,
+}
+
+impl Default for KeyLives {
+    fn default() -> Self {
+        Self { jwks_max_age: Duration::from_secs(300), rotate_every: Duration::from_secs(90 * 24 * 3600) }
+    }
+}
+
+/// Everything that an installation is told when it starts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The public URL.
+    pub issuer: Issuer,
+    /// Where the data lies.
+    pub data: PathBuf,
+    /// Deadlines, clock skew and quantum.
+    pub timing: Timing,
+    /// The client timeout that new refresh policies and the feed's first event carry.
+    pub client_timeout: Duration,
+    /// The leeway that guards are told to give expiry.
+    pub leeway: Duration,
+    /// How often the feed says that it is alive.
+    pub heartbeat: Duration,
+    /// The reverse proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<AddressRange>,
+    /// How fast and how often things may be tried.
+    pub limits: Limits,
+    /// Lives of keys.
+    pub keys: KeyLives,
+}
+
+impl Settings {
+    /// An installation with the defaults.
+    pub fn new(issuer: Issuer, data: PathBuf) -> Self {
+        Self {
+            issuer,
+            data,
+            timing: Timing::default(),
+            client_timeout: remint_core::policy::CLIENT_TIMEOUT,
+            leeway: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(1),
+            trusted_proxies: Vec::new(),
+            limits: Limits::default(),
+            keys: KeyLives::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_an_https_url_or_a_loopback_one() {
+        for good in ["https://id.example.com", "https://example.com/auth", "http://localhost:7070", "http://[::1]:1"] {
+            assert_eq!(good.parse::<Issuer>().unwrap().as_str(), good);
+        }
+        assert_eq!("https://example.com/auth".parse::<Issuer>().unwrap().path(), "/auth");
+        for wrong in [
+            "",
+            "id.example.com",
+            "http://id.example.com",
+            "https://id.example.com/",
+            "https://id.example.com/a?b",
+            "https://id.example.com#x",
+            "http://localhost.evil.example",
+            "http://127.0.0.1.evil",
+            "https://u@h",
+            "ftp://h",
+        ] {
+            assert_eq!(wrong.parse::<Issuer>(), Err(BadIssuer), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_range_contains_its_addresses_in_either_clothes() {
+        let range: AddressRange = "10.1.0.0/16".parse().unwrap();
+        assert!(range.contains("10.1.255.1".parse().unwrap()));
+        assert!(range.contains("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!range.contains("10.2.0.1".parse().unwrap()));
+        assert!("0.0.0.0/0".parse::<AddressRange>().unwrap().contains("1.2.3.4".parse().unwrap()));
+        assert!("::/0".parse::<AddressRange>().unwrap().contains("2001:db8::1".parse().unwrap()));
+        assert!("fd00::/8".parse::<AddressRange>().unwrap().contains("fd12::1".parse().unwrap()));
+        assert!("10.0.0.0/33".parse::<AddressRange>().is_err() && "x".parse::<AddressRange>().is_err());
+    }
+}

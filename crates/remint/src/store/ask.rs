@@ -1,0 +1,543 @@
+//! Questions: what can be asked of the store, each a small value with the SQL that answers it. A question sees one
+//! snapshot. Never writes, and never turns a failure into "not found": `None` says that the row is not there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use remint_core::attribute::Declarations;
+use remint_core::change::{Identifier, PasswordRow, Row, RowKey};
+use remint_core::client::{Api, Client};
+use remint_core::event::{ChainHash, Concerns, Cursor};
+use remint_core::id::{Audience, ClientId, SessionId, UserId};
+use remint_core::key::Key;
+use remint_core::refresh::MacKeyId;
+use remint_core::session::Session;
+use remint_core::time::Timestamp;
+use remint_core::user::User;
+use rusqlite::Connection;
+
+use super::documents::Documents;
+use super::error::StoreError;
+use super::record::{BadColumn, Param, Record};
+use super::rows::{self, session_columns};
+use super::sqlite::{failed, prepared};
+use super::take::Counted;
+
+/// Something to ask of the store.
+pub trait Question: Send + 'static {
+    /// What it answers.
+    type Answer: Send + 'static;
+
+    /// Whether it reads more than a few rows by their keys. Then it is asked on a thread that may block; the others
+    /// are asked where they stand, because a read by primary key costs a few microseconds.
+    const SCAN: bool = false;
+
+    /// Asks, in one snapshot.
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError>;
+}
+
+/// Asks single statements in the snapshot of a question.
+pub struct Reader<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) documents: &'a Documents,
+}
+
+impl Reader<'_> {
+    /// The first row that the statement answers, if there is one. Its first column is the key of the row in `table`.
+    pub fn one<T>(
+        &self,
+        table: &'static str,
+        sql: &'static str,
+        params: &[Param<'_>],
+        decode: impl FnOnce(&mut Record<'_>) -> Result<T, BadColumn>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = prepared(self.connection, sql, params).map_err(failed)?;
+        let mut rows = statement.raw_query();
+        match rows.next().map_err(failed)? {
+            Some(row) => decoded(table, Record::of(row), decode).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// All rows that the statement answers, in its order. Their first column is the key of the row in `table`.
+    pub fn all<T>(
+        &self,
+        table: &'static str,
+        sql: &'static str,
+        params: &[Param<'_>],
+        mut decode: impl FnMut(&mut Record<'_>) -> Result<T, BadColumn>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = prepared(self.connection, sql, params).map_err(failed)?;
+        let mut rows = statement.raw_query();
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            all.push(decoded(table, Record::of(row), &mut decode)?);
+        }
+        Ok(all)
+    }
+
+    /// The row of a key.
+    pub fn row(&self, key: &RowKey) -> Result<Option<Row>, StoreError> {
+        let table = rows::table(key);
+        self.one(table.name, table.select, &[rows::key(key)], |record| rows::row(key, record, self.documents))
+    }
+
+    fn session(&self, sid: SessionId) -> Result<Option<Session>, StoreError> {
+        let table = rows::SESSIONS;
+        self.one(table.name, table.select, &[Param::blob(sid.as_bytes())], rows::session)
+    }
+
+    fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let table = rows::USERS;
+        self.one(table.name, table.select, &[Param::blob(id.as_bytes())], rows::user)
+    }
+
+    fn password(&self, id: UserId) -> Result<Option<PasswordRow>, StoreError> {
+        let table = rows::PASSWORDS;
+        self.one(table.name, table.select, &[Param::blob(id.as_bytes())], rows::password)
+    }
+
+    fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
+        let Some(user) = self.user(id)? else { return Ok(None) };
+        Ok(Some(Account { user, password: self.password(id)? }))
+    }
+
+    fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
+        let table = rows::CLIENTS;
+        let key = Param::text(id.as_str());
+        self.one(table.name, table.select, &[key], |record| rows::client(record, self.documents))
+    }
+
+    fn api(&self, sql: &'static str, key: &str) -> Result<Option<Arc<Api>>, StoreError> {
+        self.one("apis", sql, &[Param::text(key)], |record| rows::api(record, self.documents))
+    }
+
+    /// A counter, as it is stored.
+    pub(super) fn counter(&self, key: &str) -> Result<Option<Counted>, StoreError> {
+        let sql = "SELECT key, count, started_at, expires_at FROM counters WHERE key = $1";
+        self.one("counters", sql, &[Param::text(key)], |record| {
+            record.text("key")?;
+            Ok(Counted {
+                count: record.int("count")?,
+                started_at: record.time("started_at")?,
+                expires_at: record.time("expires_at")?,
+            })
+        })
+    }
+
+    /// Where the feed stands. Its row is made with the file: a file without it is corrupt.
+    pub(super) fn feed_head(&self) -> Result<Cursor, StoreError> {
+        let head = self.one("feed_head", "SELECT seq, chain FROM feed_head WHERE one = 1", &[], cursor)?;
+        head.ok_or_else(no_feed_head)
+    }
+}
+
+fn no_feed_head() -> StoreError {
+    StoreError::Corrupt { table: "feed_head", key: "1".to_owned(), what: "the row is missing".to_owned() }
+}
+
+fn decoded<T>(
+    table: &'static str,
+    mut record: Record<'_>,
+    decode: impl FnOnce(&mut Record<'_>) -> Result<T, BadColumn>,
+) -> Result<T, StoreError> {
+    decode(&mut record).map_err(|BadColumn(column)| StoreError::Corrupt {
+        table,
+        key: rows::printed(record.key()),
+        what: format!("unreadable `{column}`"),
+    })
+}
+
+/// A session by its id.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionById(pub SessionId);
+
+impl Question for SessionById {
+    type Answer = Option<Session>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        reader.session(self.0)
+    }
+}
+
+/// A session with its user and its client, as one snapshot shows them. Nothing where one of the three is not there.
+#[derive(Clone, Copy, Debug)]
+pub struct Holding(pub SessionId);
+
+/// What [`Holding`] answers.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The session.
+    pub session: Session,
+    /// Whose it is.
+    pub user: User,
+    /// At which client.
+    pub client: Arc<Client>,
+}
+
+impl Question for Holding {
+    type Answer = Option<Held>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let Some(session) = reader.session(self.0)? else { return Ok(None) };
+        let (user, client) = (reader.user(session.user)?, reader.client(&session.client)?);
+        Ok(user.zip(client).map(|(user, client)| Held { session, user, client }))
+    }
+}
+
+/// A user by id.
+#[derive(Clone, Copy, Debug)]
+pub struct UserById(pub UserId);
+
+impl Question for UserById {
+    type Answer = Option<User>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        reader.user(self.0)
+    }
+}
+
+/// A user by an identifier in its canonical form, with the password.
+#[derive(Clone, Debug)]
+pub struct AccountOf(pub String);
+
+/// A user by id, with the password.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountById(pub UserId);
+
+/// What [`AccountOf`] and [`AccountById`] answer.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// The password, if the user has one.
+    pub password: Option<PasswordRow>,
+}
+
+impl Question for AccountOf {
+    type Answer = Option<Account>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let table = rows::IDENTIFIERS;
+        let found = reader.one(table.name, table.select, &[Param::text(&self.0)], rows::identifier)?;
+        found.map_or(Ok(None), |identifier| reader.account(identifier.user))
+    }
+}
+
+impl Question for AccountById {
+    type Answer = Option<Account>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        reader.account(self.0)
+    }
+}
+
+/// The identifiers of a user, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct IdentifiersOf(pub UserId);
+
+impl Question for IdentifiersOf {
+    type Answer = Vec<Identifier>;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = "SELECT text, rev, user_id FROM identifiers WHERE user_id = $1 ORDER BY text";
+        reader.all("identifiers", sql, &[Param::blob(self.0.as_bytes())], rows::identifier)
+    }
+}
+
+/// Users in the order of their ids.
+#[derive(Clone, Copy, Debug)]
+pub struct Users {
+    /// Only those behind this one.
+    pub after: Option<UserId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Question for Users {
+    type Answer = Vec<User>;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = "SELECT id, rev, cv, epoch, epoch_reason, status, attributes, created_at FROM users \
+                   WHERE id > $1 ORDER BY id LIMIT $2";
+        let after = self.after.as_ref().map_or(&[][..], |id| id.as_bytes());
+        reader.all("users", sql, &[Param::blob(after), Param::limit(self.limit)], rows::user)
+    }
+}
+
+/// A client by its `client_id`.
+#[derive(Clone, Debug)]
+pub struct ClientById(pub ClientId);
+
+impl Question for ClientById {
+    type Answer = Option<Arc<Client>>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        reader.client(&self.0)
+    }
+}
+
+/// All clients, in the order of their ids.
+#[derive(Clone, Copy, Debug)]
+pub struct Clients;
+
+impl Question for Clients {
+    type Answer = Vec<Arc<Client>>;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let documents = reader.documents;
+        let sql = "SELECT id, rev, document FROM clients ORDER BY id";
+        reader.all("clients", sql, &[], |record| rows::client(record, documents))
+    }
+}
+
+/// An api by the `client_id` of its credential.
+#[derive(Clone, Debug)]
+pub struct ApiById(pub ClientId);
+
+/// An api by its audience.
+#[derive(Clone, Debug)]
+pub struct ApiFor(pub Audience);
+
+impl Question for ApiById {
+    type Answer = Option<Arc<Api>>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        reader.api(rows::APIS.select, self.0.as_str())
+    }
+}
+
+impl Question for ApiFor {
+    type Answer = Option<Arc<Api>>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        reader.api("SELECT id, rev, document FROM apis WHERE audience = $1", self.0.as_str())
+    }
+}
+
+/// All apis, in the order of their ids.
+#[derive(Clone, Copy, Debug)]
+pub struct Apis;
+
+impl Question for Apis {
+    type Answer = Vec<Arc<Api>>;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let documents = reader.documents;
+        let sql = "SELECT id, rev, document FROM apis ORDER BY id";
+        reader.all("apis", sql, &[], |record| rows::api(record, documents))
+    }
+}
+
+/// The declared attributes.
+#[derive(Clone, Copy, Debug)]
+pub struct DeclaredAttributes;
+
+impl Question for DeclaredAttributes {
+    type Answer = Declarations;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = "SELECT name, rev, document FROM attributes ORDER BY name";
+        Ok(reader.all("attributes", sql, &[], rows::declaration)?.into_iter().collect())
+    }
+}
+
+/// All keys of the keyring, in the order of their making.
+#[derive(Clone, Copy, Debug)]
+pub struct Keys;
+
+impl Question for Keys {
+    type Answer = Vec<Key>;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = "SELECT kid, rev, purpose, state, since, created_at, sealed, public FROM keys \
+                   ORDER BY created_at, kid";
+        reader.all("keys", sql, &[], rows::keyring_key)
+    }
+}
+
+/// The sessions of a user, the one last seen first.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionsOf {
+    /// Whose.
+    pub user: UserId,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Question for SessionsOf {
+    type Answer = Vec<Session>;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            session_columns!(),
+            " FROM sessions WHERE user_id = $1 ORDER BY last_seen DESC, sid LIMIT $2"
+        );
+        let params = [Param::blob(self.user.as_bytes()), Param::limit(self.limit)];
+        reader.all("sessions", sql, &params, rows::session)
+    }
+}
+
+/// The sessions whose head was derived with a key, in the order of their ids. Reads the whole table: for the rare
+/// withdrawal of a key.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionsDerivedWith {
+    /// The key.
+    pub kid: MacKeyId,
+    /// Only those behind this one.
+    pub after: Option<SessionId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Question for SessionsDerivedWith {
+    type Answer = Vec<Session>;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql =
+            concat!("SELECT ", session_columns!(), " FROM sessions WHERE sid > $1 AND kid = $2 ORDER BY sid LIMIT $3");
+        let after = self.after.as_ref().map_or(&[][..], |sid| sid.as_bytes());
+        let params = [Param::blob(after), Param::Int(self.kid.0.into()), Param::limit(self.limit)];
+        reader.all("sessions", sql, &params, rows::session)
+    }
+}
+
+/// Where the feed stands.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedHead;
+
+impl Question for FeedHead {
+    type Answer = Cursor;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        reader.feed_head()
+    }
+}
+
+/// An event of the feed, as it was appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedEntry {
+    /// Its place: its number and the history up to and with it.
+    pub cursor: Cursor,
+    /// The event as JSON, byte for byte as the chain was made of it.
+    pub text: String,
+    /// Who is to hear of it.
+    pub concerns: Concerns,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// When it can be forgotten, leeway not included.
+    pub forget_after: Timestamp,
+}
+
+fn cursor(record: &mut Record<'_>) -> Result<Cursor, BadColumn> {
+    Ok(Cursor { seq: record.int("seq")?, chain: ChainHash::from_bytes(record.bytes("chain")?) })
+}
+
+fn entry(record: &mut Record<'_>) -> Result<FeedEntry, BadColumn> {
+    Ok(FeedEntry {
+        cursor: cursor(record)?,
+        text: record.text("event")?.to_owned(),
+        concerns: record.json("concerns")?,
+        at: record.time("at")?,
+        forget_after: record.time("forget_after")?,
+    })
+}
+
+/// The events behind a number, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedAfter {
+    /// The number; zero for all.
+    pub seq: u64,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Question for FeedAfter {
+    type Answer = Vec<FeedEntry>;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = "SELECT seq, chain, event, concerns, at, forget_after FROM feed WHERE seq > $1 ORDER BY seq LIMIT $2";
+        reader.all("feed", sql, &[number(self.seq), Param::limit(self.limit)], entry)
+    }
+}
+
+/// The events behind a number that are not yet to be forgotten at `now`, in order: what a snapshot is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedAlive {
+    /// Only those with a later `forget_after`. Take the leeway of verifiers off it before asking.
+    pub now: Timestamp,
+    /// The number; zero for all.
+    pub after: u64,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Question for FeedAlive {
+    type Answer = Vec<FeedEntry>;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = "SELECT seq, chain, event, concerns, at, forget_after FROM feed \
+                   WHERE seq > $1 AND forget_after > $2 ORDER BY seq LIMIT $3";
+        let params = [number(self.after), Param::time(self.now), Param::limit(self.limit)];
+        reader.all("feed", sql, &params, entry)
+    }
+}
+
+/// The place with a number, if the feed still has it; zero is where the history of this installation begins.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedAt(pub u64);
+
+impl Question for FeedAt {
+    type Answer = Option<Cursor>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        if self.0 == 0 {
+            let origin = |record: &mut Record<'_>| record.bytes("origin").map(ChainHash::from_bytes);
+            let chain = reader.one("feed_head", "SELECT origin FROM feed_head WHERE one = 1", &[], origin)?;
+            return Ok(Some(Cursor { seq: 0, chain: chain.ok_or_else(no_feed_head)? }));
+        }
+        reader.one("feed", "SELECT seq, chain FROM feed WHERE seq = $1", &[number(self.0)], cursor)
+    }
+}
+
+/// A number that somebody sent: one beyond what a column holds is behind every event.
+fn number(seq: u64) -> Param<'static> {
+    Param::Int(i64::try_from(seq).unwrap_or(i64::MAX))
+}
+
+/// The longest access life that any client ever had: what the feed must remember an ending of a user for.
+#[derive(Clone, Copy, Debug)]
+pub struct LongestLife;
+
+impl Question for LongestLife {
+    type Answer = Duration;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = "SELECT MAX(longest_life) FROM clients";
+        let longest = reader.one("clients", sql, &[], |record| record.maybe_int("longest_life"))?;
+        Ok(longest.flatten().map_or(Duration::ZERO, Duration::from_micros))
+    }
+}
+
+/// A counter, as the last [`Take`](remint_core::change::Take) left it.
+#[derive(Clone, Debug)]
+pub struct Counter(pub String);
+
+impl Question for Counter {
+    type Answer = Option<Counted>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        reader.counter(&self.0)
+    }
+}

@@ -1,0 +1,228 @@
+//! Where sessions, users, clients, keys and the feed are kept. Two verbs: [`Store::read`] asks a [`Question`], and
+//! [`Store::commit`] writes [`Changes`], all of them or none. Decides nothing, mints nothing, reads no clock.
+//!
+//! A row is written at the `rev` it was read at. Where that has moved, the answer is [`Commit::Conflict`] with the row
+//! as it is now, and the caller decides again. So everything that may happen once only is safe against races by
+//! construction.
+
+mod ask;
+mod documents;
+mod error;
+mod migrate;
+mod record;
+mod rows;
+mod sqlite;
+mod take;
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use remint_core::change::{Changes, Row, RowKey, Taken};
+use remint_core::event::Cursor;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use documents::Documents;
+use sqlite::{DataFile, Order, Readers, Writer};
+
+pub use ask::{
+    Account, AccountById, AccountOf, ApiById, ApiFor, Apis, ClientById, Clients, Counter, DeclaredAttributes,
+    FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys, LongestLife, Question,
+    Reader, SessionById, SessionsDerivedWith, SessionsOf, UserById, Users,
+};
+pub use error::{OpenError, StoreError};
+pub use migrate::LATEST as LATEST_SCHEMA;
+pub use record::{BadColumn, Field, Param, Record};
+pub use take::Counted;
+
+/// How the store works. The defaults fit a server with a million sessions.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Connections for questions by key: as many as threads ask.
+    pub readers: usize,
+    /// Questions that scan, at a time.
+    pub scans: usize,
+    /// Commits that may wait; one more is [`StoreError::Busy`].
+    pub queue: usize,
+    /// Commits that share one transaction, at most.
+    pub batch: usize,
+    /// The write-ahead log is moved into the data file when it has grown to so many bytes.
+    pub checkpoint_bytes: u64,
+    /// And when nothing was written for so long.
+    pub idle_after: Duration,
+    /// How long a connection waits for a lock that another program holds on the file.
+    pub patience: Duration,
+    /// Memory of the writer for pages of the data file, in bytes.
+    pub cache_bytes: u64,
+    /// The data file never grows beyond so many bytes: a commit that would need more is [`StoreError::Full`].
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            readers: 8,
+            scans: 2,
+            queue: 4096,
+            batch: 512,
+            checkpoint_bytes: 64 << 20,
+            idle_after: Duration::from_secs(1),
+            patience: Duration::from_secs(5),
+            cache_bytes: 64 << 20,
+            max_bytes: None,
+        }
+    }
+}
+
+/// What became of [`Changes`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Commit {
+    /// All of it is written, and on the disk.
+    Done {
+        /// What became of each [`Take`](remint_core::change::Take), in their order.
+        taken: Vec<Taken>,
+        /// The place in the feed behind the events of these changes, if they had any.
+        cursor: Option<Cursor>,
+    },
+    /// Nothing of it is written: a row is not at the `rev` that was named.
+    Conflict {
+        /// Which row. For an api it may be the other one that has its audience.
+        key: RowKey,
+        /// The row as it is now.
+        current: Option<Box<Row>>,
+    },
+}
+
+/// The store. Clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    readers: Readers,
+    scanners: Readers,
+    scans: Arc<Semaphore>,
+    orders: RwLock<Option<SyncSender<Order>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    feed_grew: watch::Receiver<u64>,
+    found: watch::Receiver<u64>,
+}
+
+impl Store {
+    /// Opens the data file at `path`, or makes it, and takes the lock beside it (`path` with the extension `lock`).
+    /// An earlier schema is brought to the latest. `seed` is 16 random bytes: where the history of a new file begins.
+    ///
+    /// # Errors
+    /// Where another process has it open, where it is not a data file of ours or one of a later version, where it may
+    /// not be written, and where the database or the operating system fails.
+    pub fn open(path: &Path, options: StoreOptions, seed: [u8; 16]) -> Result<Self, OpenError> {
+        let file = Arc::new(DataFile::lock(path, options.patience)?);
+        let connection = file.writer(&options, seed)?;
+        let documents = Arc::new(Documents::new());
+        let readers = |most| Readers::new(Arc::clone(&file), Arc::clone(&documents), most);
+        let (readers, scanners) = (readers(options.readers), readers(options.scans));
+        let head = readers.ask(&FeedHead).map_err(|source| OpenError::Unreadable { path: path.to_owned(), source })?;
+        let (feed_grew, feed_receiver) = watch::channel(head.seq);
+        let (found, found_receiver) = watch::channel(0);
+        let (sender, orders) = sync_channel(options.queue);
+        let scans = Arc::new(Semaphore::new(options.scans.max(1)));
+        let writer = Writer { connection, documents, options, feed_grew, found, lost: false, since_look: 0 };
+        let writer = spawn(writer, orders, file).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        Ok(Self(Arc::new(Inner {
+            readers,
+            scanners,
+            scans,
+            orders: RwLock::new(Some(sender)),
+            writer: Mutex::new(Some(writer)),
+            feed_grew: feed_receiver,
+            found: found_receiver,
+        })))
+    }
+
+    /// Asks a question. Its answer is one snapshot, and shows every commit that was answered before it was asked.
+    ///
+    /// # Errors
+    /// Where the store fails; a row that is not there is an answer, not an error.
+    pub async fn read<Q: Question>(&self, question: Q) -> Result<Q::Answer, StoreError> {
+        if !Q::SCAN {
+            return self.0.readers.ask(&question);
+        }
+        let permit = Arc::clone(&self.0.scans).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let inner = Arc::clone(&self.0);
+        let asked = tokio::task::spawn_blocking(move || {
+            let answer = inner.scanners.ask(&question);
+            drop(permit);
+            answer
+        });
+        asked.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Commits changes: all of them or none. What is expected is looked at first; then rows are removed, rows written,
+    /// counters raised, counters forgotten, events appended. The answer comes when the disk has it. A caller that goes
+    /// away does not stop it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`]: it may or may not be written. With every other one nothing is.
+    pub async fn commit(&self, changes: Changes) -> Result<Commit, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order { changes, answer })?;
+        answered.await.unwrap_or(Err(StoreError::Unknown))
+    }
+
+    fn order(&self, order: Order) -> Result<(), StoreError> {
+        let orders = self.0.orders.read().unwrap_or_else(PoisonError::into_inner);
+        match orders.as_ref().ok_or(StoreError::Closed)?.try_send(order) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(StoreError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(StoreError::Closed),
+        }
+    }
+
+    /// The number of the last event that was committed. It only wakes: what the feed holds is asked of the store.
+    pub fn feed_grew(&self) -> watch::Receiver<u64> {
+        self.0.feed_grew.clone()
+    }
+
+    /// Rises when the file had failed and a commit has succeeded again: for a time after it, what is stored may be
+    /// older than what was answered.
+    pub fn lost_and_found(&self) -> watch::Receiver<u64> {
+        self.0.found.clone()
+    }
+
+    /// Closes the store for all its clones: commits that wait are written and answered, the log is moved into the data
+    /// file, the lock is given back. Every later question or commit is [`StoreError::Closed`].
+    pub async fn close(self) {
+        let closed = tokio::task::spawn_blocking(move || self.0.shut()).await;
+        if let Err(error) = closed {
+            tracing::error!(%error, "closing the store failed");
+        }
+    }
+}
+
+impl Inner {
+    /// Waits until the writer has answered everybody.
+    fn shut(&self) {
+        drop(self.orders.write().unwrap_or_else(PoisonError::into_inner).take());
+        self.readers.close();
+        self.scanners.close();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if writer.is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the writer of the store panicked");
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+/// Starts the thread that writes. It keeps the lock on the file until its connection is closed.
+fn spawn(writer: Writer, orders: Receiver<Order>, file: Arc<DataFile>) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+        writer.run(&orders);
+        drop(file);
+    })
+}

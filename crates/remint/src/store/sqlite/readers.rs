@@ -1,0 +1,99 @@
+//! Connections that read, lent to one question at a time. Each question sees one snapshot: what was committed when it
+//! began, and nothing that came later. Never writes.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+
+use super::{DataFile, execute, failed};
+use crate::store::ask::{Question, Reader};
+use crate::store::documents::Documents;
+use crate::store::error::StoreError;
+
+/// At most so many connections, opened when they are first needed.
+pub(in crate::store) struct Readers {
+    file: Arc<DataFile>,
+    documents: Arc<Documents>,
+    most: usize,
+    state: Mutex<State>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Connection>,
+    open: usize,
+    closed: bool,
+}
+
+impl Readers {
+    pub(in crate::store) fn new(file: Arc<DataFile>, documents: Arc<Documents>, most: usize) -> Self {
+        Self { file, documents, most: most.max(1), state: Mutex::default(), returned: Condvar::new() }
+    }
+
+    /// Asks on a connection, waiting for one where all are lent. A point question keeps one for microseconds.
+    pub(in crate::store) fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer, StoreError> {
+        let mut lent = self.lend()?;
+        let connection = lent.connection.as_ref().ok_or(StoreError::Closed)?;
+        execute(connection, "BEGIN", &[]).map_err(failed)?;
+        let answer = question.ask(&mut Reader { connection, documents: &self.documents });
+        match execute(connection, "COMMIT", &[]) {
+            Ok(_) => lent.sound = true,
+            Err(error) => return answer.and(Err(failed(error))),
+        }
+        answer
+    }
+
+    /// Closes what is not lent now, and the rest when it comes back.
+    pub(in crate::store) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.open -= state.idle.len();
+        state.idle.clear();
+        self.returned.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lend(&self) -> Result<Lent<'_>, StoreError> {
+        let mut state = self.state();
+        loop {
+            if state.closed {
+                return Err(StoreError::Closed);
+            }
+            if let Some(connection) = state.idle.pop() {
+                return Ok(Lent { readers: self, connection: Some(connection), sound: false });
+            }
+            if state.open < self.most {
+                state.open += 1;
+                break;
+            }
+            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        let mut lent = Lent { readers: self, connection: None, sound: false };
+        lent.connection = Some(self.file.reader().map_err(failed)?);
+        Ok(lent)
+    }
+}
+
+/// A connection that is lent. One that is not known to be sound is closed, not lent again.
+struct Lent<'a> {
+    readers: &'a Readers,
+    connection: Option<Connection>,
+    sound: bool,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut state = self.readers.state();
+        match self.connection.take() {
+            Some(connection) if self.sound && !state.closed => state.idle.push(connection),
+            _ => state.open -= 1,
+        }
+        drop(state);
+        self.readers.returned.notify_one();
+    }
+}

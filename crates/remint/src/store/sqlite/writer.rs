@@ -1,0 +1,321 @@
+//! The one thread that writes. It drains its queue into one transaction, with a savepoint for each [`Changes`], and
+//! answers after the commit: many callers share one wait for the disk, and none waits for a batch to fill.
+//! Never answers before the disk has it, and never says "done" of something that may not be there.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+
+use remint_core::change::{Changes, Row, RowKey, Take, Taken};
+use remint_core::event::{ChainHash, Cursor, Notice};
+use remint_core::rev::Rev;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{oneshot, watch};
+
+use super::file::PAGE_BYTES;
+use super::{execute, failed, wal_frames};
+use crate::store::ask::Reader;
+use crate::store::documents::Documents;
+use crate::store::error::StoreError;
+use crate::store::record::Param;
+use crate::store::take::{Counted, take};
+use crate::store::{Commit, StoreOptions, rows};
+
+/// Changes to commit, and who waits for the answer.
+pub(in crate::store) struct Order {
+    pub(in crate::store) changes: Changes,
+    pub(in crate::store) answer: oneshot::Sender<Result<Commit, StoreError>>,
+}
+
+/// What the writer thread owns.
+pub(in crate::store) struct Writer {
+    pub(in crate::store) connection: Connection,
+    pub(in crate::store) documents: Arc<Documents>,
+    pub(in crate::store) options: StoreOptions,
+    pub(in crate::store) feed_grew: watch::Sender<u64>,
+    pub(in crate::store) found: watch::Sender<u64>,
+    /// The file failed, and no commit has succeeded since.
+    pub(in crate::store) lost: bool,
+    /// Commits since the size of the log was last looked at.
+    pub(in crate::store) since_look: u32,
+}
+
+/// What became of one member of a batch, before the commit.
+enum Outcome {
+    Done { taken: Vec<Taken>, notices: Vec<Notice> },
+    Conflict { key: RowKey, current: Option<Box<Row>> },
+    Failed(StoreError),
+}
+
+/// Why the changes of one member cannot be applied.
+enum Stop {
+    Conflict(RowKey),
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(failed(error))
+    }
+}
+
+impl Writer {
+    /// Commits what comes in until nobody can send any more and all of it is answered. Then the log is moved into the
+    /// file.
+    pub(in crate::store) fn run(mut self, orders: &Receiver<Order>) {
+        let mut idle = true;
+        loop {
+            let first = if idle {
+                orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                orders.recv_timeout(self.options.idle_after)
+            };
+            match first {
+                Ok(first) => {
+                    let more = orders.try_iter().take(self.options.batch.saturating_sub(1));
+                    self.commit(std::iter::once(first).chain(more).collect());
+                    idle = false;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
+                    idle = true;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+
+    /// One batch: applied, committed, answered.
+    fn commit(&mut self, batch: Vec<Order>) {
+        let (all, waiting): (Vec<_>, Vec<_>) = batch.into_iter().map(|order| (order.changes, order.answer)).unzip();
+        let outcome = self.transaction(&all);
+        if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
+            self.lost = true;
+        }
+        match outcome {
+            Ok((answers, head)) => {
+                self.succeeded(head);
+                for (waiting, answer) in waiting.into_iter().zip(answers) {
+                    let _ = waiting.send(answer); // a caller that went away needs no answer
+                }
+            }
+            Err(error) => {
+                self.lost |= matches!(error, StoreError::Unknown | StoreError::Io { .. } | StoreError::Corrupt { .. });
+                tracing::error!(%error, members = waiting.len(), "a batch of commits failed");
+                for waiting in waiting {
+                    let _ = waiting.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn succeeded(&mut self, head: Option<u64>) {
+        if std::mem::take(&mut self.lost) {
+            self.found.send_modify(|times| *times += 1);
+        }
+        if let Some(seq) = head {
+            self.feed_grew.send_replace(seq);
+        }
+        self.since_look += 1;
+        if self.since_look >= LOOK_EVERY {
+            self.since_look = 0;
+            let most = self.options.checkpoint_bytes / PAGE_BYTES;
+            let log = wal_frames(&self.connection, "PRAGMA wal_checkpoint(NOOP)");
+            if log.is_ok_and(|(frames, moved)| frames.saturating_sub(moved) >= most) {
+                self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
+            }
+        }
+    }
+
+    /// Moves the log into the file. Where that fails the log stays, and nothing is lost: it is tried again later.
+    fn checkpoint(&self, sql: &'static str) {
+        if let Err(error) = wal_frames(&self.connection, sql) {
+            tracing::warn!(%error, "the write-ahead log could not be moved into the data file");
+        }
+    }
+
+    /// Everything of a batch in one transaction. An error is the whole batch's.
+    #[expect(clippy::type_complexity, reason = "one answer for each member, and the head of the feed if it grew")]
+    fn transaction(&self, all: &[Changes]) -> Result<(Vec<Result<Commit, StoreError>>, Option<u64>), StoreError> {
+        execute(&self.connection, "BEGIN IMMEDIATE", &[]).map_err(failed)?;
+        let mut outcomes = Vec::with_capacity(all.len());
+        for changes in all {
+            outcomes.push(self.member(changes)?);
+        }
+        let (answers, head) = self.numbered(outcomes)?;
+        execute(&self.connection, "COMMIT", &[]).map_err(|_| StoreError::Unknown)?;
+        Ok((answers, head))
+    }
+
+    /// One member in its savepoint. An error means that the database gave the whole transaction up.
+    fn member(&self, changes: &Changes) -> Result<Outcome, StoreError> {
+        execute(&self.connection, "SAVEPOINT member", &[]).map_err(failed)?;
+        let stop = match self.apply(changes) {
+            Ok(taken) => {
+                execute(&self.connection, "RELEASE member", &[]).map_err(failed)?;
+                return Ok(Outcome::Done { taken, notices: changes.notices.clone() });
+            }
+            Err(stop) => stop,
+        };
+        if self.connection.is_autocommit() {
+            return Err(match stop {
+                Stop::Failed(error) => error,
+                Stop::Conflict(_) => StoreError::Io { what: "the transaction was given up".to_owned() },
+            });
+        }
+        execute(&self.connection, "ROLLBACK TO member", &[]).map_err(failed)?;
+        execute(&self.connection, "RELEASE member", &[]).map_err(failed)?;
+        Ok(match stop {
+            Stop::Failed(error) => Outcome::Failed(error),
+            Stop::Conflict(key) => match self.reader().row(&key) {
+                Ok(current) => Outcome::Conflict { key, current: current.map(Box::new) },
+                Err(error) => Outcome::Failed(error),
+            },
+        })
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { connection: &self.connection, documents: &self.documents }
+    }
+
+    /// What is expected is looked at before anything is written; then removals, rows, counters.
+    fn apply(&self, changes: &Changes) -> Result<Vec<Taken>, Stop> {
+        for (key, rev) in &changes.expects {
+            self.expect(key, *rev)?;
+        }
+        for (key, rev) in &changes.deletes {
+            self.delete(key, *rev)?;
+        }
+        for row in &changes.writes {
+            self.write(row)?;
+        }
+        let taken = changes.takes.iter().map(|take| self.take(take)).collect::<Result<_, _>>()?;
+        for counter in &changes.resets {
+            execute(&self.connection, "DELETE FROM counters WHERE key = $1", &[Param::text(counter)])?;
+        }
+        Ok(taken)
+    }
+
+    fn expect(&self, key: &RowKey, rev: Rev) -> Result<(), Stop> {
+        let table = rows::table(key);
+        let stored = self.reader().one(table.name, table.rev, &[rows::key(key)], |record| record.rev())?;
+        if stored.unwrap_or(Rev::NEW) == rev { Ok(()) } else { Err(Stop::Conflict(key.clone())) }
+    }
+
+    fn delete(&self, key: &RowKey, rev: Rev) -> Result<(), Stop> {
+        if rev == Rev::NEW {
+            return self.expect(key, rev);
+        }
+        match execute(&self.connection, rows::table(key).delete, &[rows::key(key), Param::rev(rev)])? {
+            0 => Err(Stop::Conflict(key.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, row: &Row) -> Result<(), Stop> {
+        let key = row.key();
+        let table = rows::table(&key);
+        let mut values = rows::values(row)?;
+        let sql = if row.rev() == Rev::NEW {
+            table.insert
+        } else {
+            values.push(Param::rev(row.rev()));
+            table.update
+        };
+        match execute(&self.connection, sql, &values) {
+            Ok(1..) => Ok(()),
+            Ok(0) => Err(Stop::Conflict(self.in_the_way(row, key)?)),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                Err(Stop::Conflict(self.in_the_way(row, key)?))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Which row keeps another from being written: the one of its key, or the api that has its audience already.
+    fn in_the_way(&self, row: &Row, key: RowKey) -> Result<RowKey, StoreError> {
+        let Row::Api(api) = row else { return Ok(key) };
+        let sql = "SELECT id FROM apis WHERE audience = $1";
+        let audience = Param::text(api.audience.as_str());
+        let holder = self.reader().one("apis", sql, &[audience], |record| record.parsed("id"))?;
+        Ok(holder.map_or(key, RowKey::Api))
+    }
+
+    fn take(&self, wanted: &Take) -> Result<Taken, Stop> {
+        let stored = self.reader().counter(&wanted.key)?;
+        let (taken, after) = take(wanted, stored);
+        if let Some(Counted { count, started_at, expires_at }) = after {
+            let sql = "INSERT INTO counters (key, count, started_at, expires_at) VALUES ($1, $2, $3, $4) \
+                       ON CONFLICT (key) DO UPDATE SET count = excluded.count, started_at = excluded.started_at, \
+                       expires_at = excluded.expires_at";
+            let (key, count) = (Param::text(&wanted.key), Param::Int(count.into()));
+            execute(&self.connection, sql, &[key, count, Param::time(started_at), Param::time(expires_at)])?;
+        }
+        Ok(taken)
+    }
+
+    /// The events of the batch, numbered last, in the order of its members, by one update of the counter.
+    #[expect(clippy::type_complexity, reason = "one answer for each member, and the head of the feed if it grew")]
+    fn numbered(&self, outcomes: Vec<Outcome>) -> Result<(Vec<Result<Commit, StoreError>>, Option<u64>), StoreError> {
+        let says = |outcome: &Outcome| matches!(outcome, Outcome::Done { notices, .. } if !notices.is_empty());
+        let mut head = if outcomes.iter().any(says) { Some(self.reader().feed_head()?) } else { None };
+        let mut answers = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            answers.push(match outcome {
+                Outcome::Done { taken, notices } => {
+                    let cursor = match &mut head {
+                        Some(head) if !notices.is_empty() => Some(self.append(head, &notices)?),
+                        _ => None,
+                    };
+                    Ok(Commit::Done { taken, cursor })
+                }
+                Outcome::Conflict { key, current } => Ok(Commit::Conflict { key, current }),
+                Outcome::Failed(error) => Err(error),
+            });
+        }
+        if let Some(Cursor { seq, chain }) = head {
+            let sql = "UPDATE feed_head SET seq = $1, chain = $2 WHERE one = 1";
+            execute(&self.connection, sql, &[number(seq)?, Param::blob(chain.as_bytes())]).map_err(failed)?;
+        }
+        Ok((answers, head.map(|head| head.seq)))
+    }
+
+    fn append(&self, head: &mut Cursor, notices: &[Notice]) -> Result<Cursor, StoreError> {
+        for notice in notices {
+            let event = serde_json::to_string(&notice.event).map_err(unwritable)?;
+            let concerns = serde_json::to_string(&notice.concerns).map_err(unwritable)?;
+            let chain: ChainHash = head.chain.then(&event);
+            *head = Cursor { seq: head.seq + 1, chain };
+            let sql = "INSERT INTO feed (seq, chain, event, concerns, at, forget_after) \
+                       VALUES ($1, $2, $3, $4, $5, $6)";
+            let params = [
+                number(head.seq)?,
+                Param::blob(chain.as_bytes()),
+                Param::owned(event),
+                Param::owned(concerns),
+                Param::time(notice.at),
+                Param::time(notice.event.forget_after()),
+            ];
+            execute(&self.connection, sql, &params).map_err(failed)?;
+        }
+        Ok(*head)
+    }
+}
+
+/// Looking at the size of the log costs a microsecond: not after every commit.
+const LOOK_EVERY: u32 = 16;
+
+fn number(seq: u64) -> Result<Param<'static>, StoreError> {
+    i64::try_from(seq).map(Param::Int).map_err(|_| StoreError::Unstorable { table: "feed", column: "seq" })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+fn unwritable(error: serde_json::Error) -> StoreError {
+    StoreError::Io { what: error.to_string() }
+}
