@@ -60,11 +60,11 @@ impl Row {
     }
 
     /// A tick later. Ages beyond `eldest` ticks are all the same.
-    fn aged(&mut self, eldest: u8) {
+    fn age(&mut self, eldest: u8) {
         let earliest = NOW.minus(TICK * eldest.into());
-        let aged = |t: Timestamp| t.minus(TICK).max(earliest);
-        self.chain.delivered_at = aged(self.chain.delivered_at);
-        self.chain.acked_at = self.chain.acked_at.map(aged);
+        for time in std::iter::once(&mut self.chain.delivered_at).chain(&mut self.chain.acked_at) {
+            *time = time.minus(TICK).max(earliest);
+        }
     }
 }
 
@@ -138,8 +138,8 @@ impl State {
     /// A tick later.
     pub(crate) fn ticked(&self, eldest: u8, parent_window: u8) -> Self {
         let mut next = self.clone();
-        next.row.aged(eldest);
-        next.before.iter_mut().for_each(|row| row.aged(eldest));
+        next.row.age(eldest);
+        next.before.iter_mut().for_each(|row| row.age(eldest));
         next.messages.iter_mut().for_each(|message| message.age += 1);
         next.doubt = self.doubt.map(|ticks| ticks + 1).filter(|ticks| *ticks <= parent_window);
         next.turns.since = (self.turns.since + 1).min(parent_window + 1);
@@ -225,10 +225,16 @@ impl Turns {
     }
 }
 
-/// The token by its place in this numbering.
+/// The token by its place to the oldest row that can come back.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Position { generation, branch } = self.token;
-        write!(f, "{:?} of {:?} with {generation}.{branch}, sent {} ago", self.kind, self.from, self.age)
+        let place = match self.token {
+            HEAD => "the head",
+            PARENT => "the parent",
+            DEAD => "a dead branch",
+            OLD => "an old one",
+            _ => "one ahead",
+        };
+        write!(f, "{:?} of {:?} with {place}, sent {} ago", self.kind, self.from, self.age)
     }
 }
