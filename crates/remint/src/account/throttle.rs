@@ -100,7 +100,7 @@ impl Throttle {
                 Some(Taken::Allowed { .. }) => Ok(attempt),
                 None => Err(StoreError::Unknown.into()),
             },
-            Commit::Conflict { .. } => Err(StoreError::Unknown.into()), // a Take names no rev: there is none to conflict
+            Commit::Conflict { .. } => Err(StoreError::Unknown.into()), // a Take names no rev that could conflict
         }
     }
 
@@ -125,7 +125,8 @@ impl Throttle {
     }
 }
 
-/// What one holder of addresses has: an IPv4 address, or an IPv6 /64 (RFC 6177). An IPv4 address in IPv6 clothes is its IPv4 self.
+/// What one holder of addresses has: an IPv4 address, or an IPv6 /64 (RFC 6177). An IPv4 address in IPv6 clothes is its
+/// IPv4 self.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
