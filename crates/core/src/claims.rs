@@ -203,8 +203,12 @@ impl<'a> Expected<'a> {
         Ok(())
     }
 
-    /// RFC 7519 sections 4.1.4 and 4.1.5: on or after `exp` it is refused, before `nbf` too.
-    fn timely(&self, claims: &AccessClaims, now: Timestamp) -> Result<(), TokenError> {
+    /// Steps 6 and 7 of [`Expected::check`] alone, for claims that were accepted before (RFC 7519 sections 4.1.4 and
+    /// 4.1.5): on or after `exp` they are refused, before `nbf` too.
+    ///
+    /// # Errors
+    /// [`TokenError::Expired`], [`TokenError::NotYetValid`].
+    pub fn timely(&self, claims: &AccessClaims, now: Timestamp) -> Result<(), TokenError> {
         if Timestamp::from_secs(claims.exp).plus(self.leeway) <= now {
             return Err(TokenError::Expired);
         }

@@ -347,6 +347,16 @@ impl Payload {
 /// # Errors
 /// [`SignError::TooLong`] beyond [`MAX_MINTED_BYTES`], [`SignError::Crypto`].
 pub fn compact(typ: Typ, payload: &[u8], key: &SigningKey, rng: &dyn SecureRandom) -> Result<String, SignError> {
+    let unsigned = unsigned(&header(typ, key)?, payload);
+    let signature = key.sign(unsigned.as_bytes(), rng)?;
+    signed(unsigned, &signature)
+}
+
+/// The first part of a token that `key` signs: `{alg, typ, kid}` in base64url.
+///
+/// # Errors
+/// [`SignError::Crypto`], where it cannot be written as JSON.
+pub fn header(typ: Typ, key: &SigningKey) -> Result<String, SignError> {
     #[derive(Serialize)]
     struct Header<'a> {
         alg: Algorithm,
@@ -354,11 +364,27 @@ pub fn compact(typ: Typ, payload: &[u8], key: &SigningKey, rng: &dyn SecureRando
         kid: &'a Kid,
     }
     let header = Header { alg: key.algorithm(), typ: typ.as_str(), kid: key.kid() };
-    let header = serde_json::to_vec(&header).map_err(|_| SignError::Crypto)?;
-    let mut token = URL_SAFE_NO_PAD.encode(header);
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-    let signature = key.sign(token.as_bytes(), rng)?;
+    serde_json::to_vec(&header).map(|header| URL_SAFE_NO_PAD.encode(header)).map_err(|_| SignError::Crypto)
+}
+
+/// What is signed: the first part, which [`header`] made, and the payload (RFC 7515 section 5.1, step 5).
+pub fn unsigned(header: &str, payload: &[u8]) -> String {
+    let mut text = String::with_capacity(header.len() + 2 + (payload.len() + SIGNATURE_BYTES).div_ceil(3) * 4);
+    text.push_str(header);
+    text.push('.');
+    URL_SAFE_NO_PAD.encode_string(payload, &mut text);
+    text
+}
+
+/// How much memory is reserved for a signature: those of ES256 and EdDSA are just as long.
+const SIGNATURE_BYTES: usize = 64;
+
+/// The token: what was signed, and the signature over it.
+///
+/// # Errors
+/// [`SignError::TooLong`] beyond [`MAX_MINTED_BYTES`].
+pub fn signed(unsigned: String, signature: &[u8]) -> Result<String, SignError> {
+    let mut token = unsigned;
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     if token.len() > MAX_MINTED_BYTES { Err(SignError::TooLong { bytes: token.len() }) } else { Ok(token) }

@@ -18,7 +18,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Cookies live at most 400 days (RFC 6265bis section 5.5); nothing of ours lives longer.
-const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// The lifetimes of a client's sessions, and the proof of continuity that renews them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -82,17 +82,17 @@ impl Chain {
         Self { acked_at: self.acked_at.or(Some(now)), ..self.clone() }
     }
 
-    /// Row 6.
-    fn rotated(&self, kid: MacKeyId, now: Timestamp) -> Self {
-        let head = Position { generation: self.head.generation + 1, branch: 0 };
+    /// Row 6. None where the numbers have run out: no session lives to see it, but no row can make us panic or go back.
+    fn rotated(&self, kid: MacKeyId, now: Timestamp) -> Option<Self> {
+        let head = Position { generation: self.head.generation.checked_add(1)?, branch: 0 };
         let parent_branch = Some(self.head.branch);
-        Self { head, parent_branch, kid, acked_at: None, ..self.delivered(now) }
+        Some(Self { head, parent_branch, kid, acked_at: None, ..self.delivered(now) })
     }
 
-    /// Row 10.
-    fn branched(&self, kid: MacKeyId, now: Timestamp) -> Self {
-        let head = Position { branch: self.head.branch + 1, ..self.head };
-        Self { head, kid, ..self.delivered(now) }
+    /// Row 10. None as in row 6.
+    fn branched(&self, kid: MacKeyId, now: Timestamp) -> Option<Self> {
+        let head = Position { branch: self.head.branch.checked_add(1)?, ..self.head };
+        Some(Self { head, kid, ..self.delivered(now) })
     }
 
     /// Row 7: the store has lost commits; the token, which only we can have made, says where the chain was.
@@ -133,12 +133,14 @@ pub struct RefreshToken {
     mac: [u8; 32],
 }
 
-/// A refresh token whose MAC was checked against its row's salt. Only [`RefreshToken::prove`] and [`Chain::issue`]
-/// know what is genuine.
+/// A refresh token whose MAC was checked against a row's salt, and good for a row of that salt only: whoever reads the
+/// row again after a conflict cannot carry the proof over to a chain that was begun anew. Only
+/// [`RefreshToken::prove`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Genuine {
     kid: MacKeyId,
     position: Position,
+    salt: Salt,
 }
 
 impl RefreshToken {
@@ -159,8 +161,11 @@ impl RefreshToken {
     /// no such key, call it with a dummy salt or key: the answer and the work are the same.
     pub fn prove(&self, key: &MacKey, salt: &Salt) -> Option<Genuine> {
         let signed = signed_text(self.kid, self.sid, self.position);
-        key.verifies(&[signed.as_bytes(), salt.as_bytes()], &self.mac)
-            .then_some(Genuine { kid: self.kid, position: self.position })
+        key.verifies(&[signed.as_bytes(), salt.as_bytes()], &self.mac).then_some(Genuine {
+            kid: self.kid,
+            position: self.position,
+            salt: *salt,
+        })
     }
 }
 
@@ -295,6 +300,9 @@ pub fn present(session: &Session, user: &User, shown: &Presentation<'_>, set: &S
     let (Some(token), Continuity::Refresh(chain)) = (&shown.token, &session.continuity) else {
         return Decision::refused(Refusal::WrongMac); // 0
     };
+    if token.salt != chain.salt {
+        return Decision::refused(Refusal::WrongMac); // 0: proved against another row, or this one before it began anew
+    }
     if shown.client != &session.client {
         return Decision::refused(Refusal::OtherClient); // 1
     }
@@ -355,14 +363,18 @@ impl Step {
             let after = Session { continuity: Continuity::Refresh(chain), ..used };
             Decision { answer: Ok(answer), session: (after != *session).then_some(after), caught_up }
         };
+        let onward = |next: Option<Chain>| match next {
+            Some(chain) => success(chain, Answer::WithHead, false),
+            None => Decision::refused(Refusal::SessionExpired), // the line of positions has run out
+        };
         match self {
             Self::InDoubt { ack } => in_doubt(session, chain, ack, now),
             Self::Acknowledge if set.always_return_refresh => success(chain.acked(now), Answer::WithHead, false),
             Self::Acknowledge => success(chain.acked(now), Answer::AccessOnly, false),
-            Self::Rotate => success(chain.rotated(set.current_kid, now), Answer::WithHead, false),
+            Self::Rotate => onward(chain.rotated(set.current_kid, now)),
             Self::CatchUp => success(chain.caught_up(token, now), Answer::AccessOnly, true),
             Self::Deliver => success(chain.delivered(now), Answer::WithHead, false),
-            Self::Branch => success(chain.branched(set.current_kid, now), Answer::WithHead, false),
+            Self::Branch => onward(chain.branched(set.current_kid, now)),
             Self::Theft if set.in_doubt => Decision::refused(Refusal::InDoubt { retry_after: set.windows.parent }),
             Self::Theft => Decision {
                 answer: Err(Refusal::SessionEnded(EndReason::Theft)),

@@ -138,6 +138,11 @@ impl TokenClaims {
         self.jti
     }
 
+    /// The `iat`, seconds: the start of the quantum in which it is minted.
+    pub const fn iat(&self) -> i64 {
+        self.iat
+    }
+
     /// The `exp`, seconds.
     pub const fn exp(&self) -> i64 {
         self.exp

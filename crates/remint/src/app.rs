@@ -15,18 +15,20 @@ use crate::feed::Hub;
 use crate::grant::desk::Desk;
 use crate::grant::refresh::Granted;
 use crate::keyring::{Keyring, KeyringError, MasterKey};
+use crate::listen::Drain;
 use crate::mint::Mint;
 use crate::ready::Doubt;
 use crate::settings::Settings;
-use crate::store::LongestLife;
-use crate::store::{OpenError, Store, StoreError, StoreOptions};
+use crate::store::{Keys, LongestLife, OpenError, Store, StoreError, StoreOptions};
+
+/// The store's file in the data directory.
+pub const DATA_FILE: &str = "remint.db";
 
 /// The running server. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct App(Arc<Parts>);
 
 /// What a handler reaches for.
-#[derive(Debug)]
 pub struct Parts {
     /// What the installation was told.
     pub settings: Settings,
@@ -46,6 +48,8 @@ pub struct Parts {
     pub throttle: Throttle,
     /// Whether commits may be missing.
     pub doubt: Doubt,
+    /// Whether the server is going down.
+    pub drain: Drain,
     /// Who follows the feed.
     pub hub: Hub,
     /// Where presentations of one session take turns.
@@ -72,6 +76,9 @@ pub enum StartError {
     /// The keys.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
+    /// The threads that hash passwords.
+    #[error("cannot start the threads that hash passwords: {0}")]
+    Passwords(std::io::Error),
 }
 
 impl App {
@@ -82,14 +89,15 @@ impl App {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, StartError> {
-        let store = Store::open(&settings.data, StoreOptions::default(), entropy.bytes())?;
+        let store = Store::open(&settings.data.join(DATA_FILE), StoreOptions::default(), entropy.bytes())?;
+        let data_is_new = store.read(Keys).await?.is_empty();
         let keyring = Keyring::open(store.clone(), master, clock.clone(), entropy.clone(), settings.keys).await?;
-        let doubt = Doubt::starting(&store, clock.now()).await?;
+        let doubt = Doubt::at_start(clock.now(), data_is_new);
         let hub = Hub::open(store.clone()).await?;
         Ok(Self(Arc::new(Parts {
-            mint: Mint::new(keyring.clone(), entropy.clone(), settings.issuer.clone()),
-            passwords: Passwords::new(&settings.limits, &entropy),
-            throttle: Throttle::new(settings.limits, &entropy),
+            mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
+            passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
+            throttle: Throttle::new(&settings.limits, &keyring),
             desk: Desk::default(),
             settings,
             clock,
@@ -97,6 +105,7 @@ impl App {
             store,
             keyring,
             doubt,
+            drain: Drain::default(),
             hub,
         })))
     }

@@ -10,7 +10,14 @@ use remint_core::time::Timestamp;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::mint::Addressee;
+use crate::store::{Apis, StoreError};
+
+/// Every audience that a token of ours can have.
+pub async fn anyone(app: &App) -> Result<Vec<String>, StoreError> {
+    let apis = app.store.read(Apis).await?;
+    let audiences = apis.iter().map(|api| api.audience.as_str());
+    Ok(audiences.chain([app.settings.issuer.as_str()]).map(str::to_owned).collect())
+}
 
 /// What a verified access token of ours says of its session.
 #[derive(Clone, Debug)]
@@ -29,13 +36,13 @@ pub struct Bearer {
 impl Bearer {
     /// The account token: its only audience is the issuer.
     pub fn account(app: &App, token: &str) -> Result<Self, Failure> {
-        let claims = app.mint.verify_own(token, Addressee::Issuer, app.clock.now())?;
+        let claims = app.mint.verify_account_token(token, app.clock.now())?;
         Self::of_session(claims, true)
     }
 
     /// The account token, or one of any API of ours: for `/session/renew`.
-    pub fn account_or_api(app: &App, token: &str) -> Result<Self, Failure> {
-        let claims = app.mint.verify_own(token, Addressee::Anyone, app.clock.now())?;
+    pub async fn account_or_api(app: &App, token: &str) -> Result<Self, Failure> {
+        let claims = app.mint.verify_own(token, &anyone(app).await?, app.clock.now())?;
         let account = claims.aud == [app.settings.issuer.as_str()];
         Self::of_session(claims, account)
     }

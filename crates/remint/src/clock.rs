@@ -1,8 +1,9 @@
-//! The one room that reads the wall clock. Everything else is told what time it is.
+//! The one room that reads the clocks: the wall clock, and the monotonic one for how long something took. Everything
+//! else is told what time it is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use remint_core::time::Timestamp;
 
@@ -47,4 +48,21 @@ impl Clock {
 fn system_now() -> Timestamp {
     let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
     Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// Measures how long something takes, by the monotonic clock: it never jumps when the wall clock is set.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins to measure.
+    #[expect(clippy::disallowed_methods, reason = "this is the one room that reads the monotonic clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long ago it was started. Time that the machine slept is not counted.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
 }

@@ -1,11 +1,12 @@
 //! Everything that can go wrong on the way to an answer: a refusal, a request that cannot be read, a store that does
 //! not answer, too much work at once. Never carries a secret; what the client hears of it is `http::error`'s table.
 
-use std::time::Duration;
-
 use remint_core::jws::TokenError;
 use remint_core::refusal::Refusal;
 
+use crate::account::password::PasswordError;
+use crate::account::throttle::Throttled;
+use crate::mint::MintError;
 use crate::store::StoreError;
 
 /// Why there is no good answer.
@@ -26,21 +27,27 @@ pub enum Failure {
     /// The store did not answer, or does not know whether it wrote.
     #[error("the store: {0}")]
     Store(#[from] StoreError),
-    /// Too much work is waiting.
-    #[error("too much work is waiting: try again later")]
-    Overloaded {
-        /// When to try again.
-        retry_after: Duration,
-    },
+    /// The password was not compared.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The token was not minted.
+    #[error(transparent)]
+    Mint(#[from] MintError),
     /// Others were first eight times in a row.
     #[error("the same record is being changed by others: try again")]
     Contended,
-    /// The key ring has no key for it, or a signature could not be made.
-    #[error("no signature could be made")]
-    CannotSign,
-    /// A stored password hash cannot be read.
-    #[error("a stored password hash is corrupt")]
-    CorruptPassword,
+    /// The session's refresh key is not in the keyring any more.
+    #[error("the key of the session's refresh tokens is withdrawn")]
+    NoRefreshKey,
+}
+
+impl From<Throttled> for Failure {
+    fn from(throttled: Throttled) -> Self {
+        match throttled {
+            Throttled::Refused(refusal) => Self::Refused(refusal),
+            Throttled::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// A request that is not of the form that its endpoint takes.

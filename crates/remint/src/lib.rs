@@ -2,7 +2,25 @@
 //! depends on it; its rules are in [`remint_core`].
 #![forbid(unsafe_code)]
 
+pub mod account;
+pub mod admin;
+pub mod app;
+pub mod bearer;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod control;
+pub mod dev;
 pub mod entropy;
+pub mod failure;
+pub mod feed;
+pub mod grant;
+pub mod http;
+pub mod keyring;
+pub mod listen;
+pub mod mint;
+pub mod ready;
+pub mod serve;
 pub mod settings;
 pub mod store;
+pub mod telemetry;

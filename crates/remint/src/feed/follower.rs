@@ -9,11 +9,11 @@ use remint_core::event::Cursor;
 use remint_core::feed::{self, Hello, SnapshotWriter};
 use remint_core::id::Audience;
 use remint_core::time::Timestamp;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{BATCH, Batch, Hub};
-use crate::store::{FeedAfter, FeedAlive, FeedAt, Store, StoreError};
+use crate::store::{FeedAfter, FeedAlive, FeedAt, FeedHead, Store, StoreError};
 
 /// What a follower needs beside the hub.
 #[derive(Debug)]
@@ -25,7 +25,6 @@ pub struct Terms {
 }
 
 /// One follower.
-#[derive(Debug)]
 pub struct Follower {
     store: Store,
     terms: Terms,
@@ -52,7 +51,7 @@ impl Hub {
             None => None,
         };
         hello.resumed = known.is_some();
-        hello.cursor = *self.newest.borrow();
+        hello.cursor = self.store.read(FeedHead).await?; // not the hub's: it may be about to read it
         let store = self.store.clone();
         let mut due = VecDeque::from([feed::hello(&hello)]);
         let place = match known {

@@ -41,7 +41,6 @@ struct Batch {
 }
 
 /// Where followers subscribe.
-#[derive(Debug)]
 pub struct Hub {
     store: Store,
     batches: broadcast::Sender<Arc<Batch>>,

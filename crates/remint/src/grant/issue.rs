@@ -78,13 +78,16 @@ pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Ti
         let (issuer, quantum) = (app.settings.issuer.as_str(), app.settings.timing.quantum);
         TokenClaims::of_session(issuer, permit.user(), client, session, target, wanted.scope.as_ref(), quantum, now)
     };
-    let account = || app.mint.access_token(&claims_for(Target::Issuer(app.settings.issuer.audience())), ACCOUNT_ALGORITHM);
+    let account = || {
+        let claims = claims_for(Target::Issuer(app.settings.issuer.audience()));
+        app.mint.access_token(&claims, ACCOUNT_ALGORITHM).map(|minted| minted.token)
+    };
     let (claims, access_token) = match audience {
         To::Issuer => (claims_for(Target::Issuer(app.settings.issuer.audience())), account()?),
         To::Api(audience) => {
             let api = api_for(app, audience).await?;
             let claims = claims_for(Target::Api(&api));
-            let token = app.mint.access_token(&claims, api.algorithm)?;
+            let token = app.mint.access_token(&claims, api.algorithm)?.token;
             (claims, token)
         }
     };
@@ -129,7 +132,7 @@ pub async fn for_client(
     let (issuer, quantum) = (app.settings.issuer.as_str(), app.settings.timing.quantum);
     let claims = TokenClaims::of_client(issuer, client, &api, scope, quantum, now);
     Ok(Issued {
-        access_token: app.mint.access_token(&claims, api.algorithm)?,
+        access_token: app.mint.access_token(&claims, api.algorithm)?.token,
         expires_in: claims.expires_in(now),
         scope: claims.scope().clone(),
         account_token: None,

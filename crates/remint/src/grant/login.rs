@@ -13,13 +13,14 @@ use remint_core::notice;
 use remint_core::policy::Policy;
 use remint_core::refresh::Chain;
 use remint_core::refusal::Refusal;
-use remint_core::secret::{Password, Salt};
+use remint_core::secret::{Password, PasswordHash, Salt, SecretHash};
 use remint_core::session::{Continuity, Device, Opening, Session};
 use remint_core::time::Timestamp;
 use remint_core::user::User;
 use std::sync::Arc;
 
-use crate::account::identifier;
+use crate::account::identifier::CanonicalIdentifier;
+use crate::account::password::Verdict;
 use crate::account::throttle;
 use crate::app::App;
 use crate::bearer::Bearer;
@@ -27,8 +28,7 @@ use crate::failure::Failure;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, Wanted};
 use crate::grant::{MAX_CONFLICTS, refresh};
-use crate::store::Commit;
-use crate::store::{AccountOf, ClientById, SessionById};
+use crate::store::{Account, AccountOf, ClientById, Commit, SessionById};
 
 /// One attempt.
 #[derive(Debug)]
@@ -52,58 +52,71 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
     if !client.first_party {
         return Err(Refusal::NotFirstParty.into());
     }
-    let canonical = identifier::canonical(&attempt.identifier).ok();
-    app.throttle.address(attempt.address, app.clock.now())?;
+    let typed: Option<CanonicalIdentifier> = attempt.identifier.parse().ok();
+    let counted = count(app, typed.as_ref(), attempt).await?;
     for _ in 0..MAX_CONFLICTS {
-        let (user, password) = authenticate(app, canonical.as_deref(), attempt).await?;
+        let proved = authenticate(app, typed.as_ref(), attempt).await?;
         let client = app.store.read(ClientById(client.id.clone())).await?.ok_or(Refusal::BadClient)?;
         let now = app.clock.now();
-        let (user, session, changes) = match reauthenticated(app, &user, &client, attempt).await? {
-            Some(session) => again(app.horizon().await?, &user, &client, session, now),
-            None => open(app, &user, &client, attempt, now),
+        let (user, session, changes) = match reauthenticated(app, &proved.user, &client, attempt).await? {
+            Some(session) => again(app.horizon().await?, &proved.user, &client, session, now),
+            None => open(app, &proved.user, &client, attempt, now),
         };
         gate::may_issue(&user, &client, &session, Kind::Login, now)?;
-        let changes = expecting(changes, &user, &client, &password).reset(throttle::account_counter(user.id));
+        let changes = expecting(changes, &proved, &client).reset(counted.counter());
         match app.store.commit(changes).await? {
-            Commit::Done { .. } => return tokens(app, &user, &client, &session, attempt, now).await,
+            Commit::Done { .. } => {
+                app.throttle.succeeded(counted);
+                return tokens(app, &user, &client, &session, attempt, now).await;
+            }
             Commit::Conflict { .. } => {} // disabled, changed or new password in between: from the start
         }
     }
     Err(Failure::Contended)
 }
 
-/// The user whose password this is. Counted before it is compared; an unknown user costs the same.
-async fn authenticate(
+/// Counts the attempt, durably, before anything is compared.
+async fn count(
     app: &App,
-    canonical: Option<&str>,
+    typed: Option<&CanonicalIdentifier>,
     attempt: &Attempt,
-) -> Result<(User, PasswordRow), Failure> {
-    let account = match canonical {
-        Some(text) => app.store.read(AccountOf(text.to_owned())).await?,
-        None => None,
+) -> Result<throttle::Attempt, Failure> {
+    let found = account_of(app, typed).await?;
+    let account = match &found {
+        Some(account) => throttle::Account::Known(account.user.id),
+        None => throttle::Account::Unknown(typed.map_or(attempt.identifier.as_str(), CanonicalIdentifier::as_str)),
     };
-    let counter = match (&account, canonical) {
-        (Some(account), _) => throttle::account_counter(account.user.id),
-        (None, text) => app.throttle.unknown_counter(text.unwrap_or_default()),
-    };
-    app.throttle.take(&app.store, counter, app.clock.now()).await?;
-    let stored = account.as_ref().and_then(|account| account.password.as_ref());
-    let right = match &attempt.password {
-        Some(password) => app.passwords.verify(password.clone(), stored.map(|row| row.hash.clone())).await?,
-        None => false,
-    };
-    match (right, account) {
-        (true, Some(account)) => match account.password {
-            Some(password) => Ok((account.user, password)),
-            None => Err(refused(app, attempt)),
-        },
-        (_, _) => Err(refused(app, attempt)),
+    Ok(app.throttle.attempt(&app.store, account, attempt.address, app.clock.now()).await?)
+}
+
+async fn account_of(app: &App, typed: Option<&CanonicalIdentifier>) -> Result<Option<Account>, Failure> {
+    match typed {
+        Some(typed) => Ok(app.store.read(AccountOf(typed.as_str().to_owned())).await?),
+        None => Ok(None),
     }
 }
 
-fn refused(app: &App, attempt: &Attempt) -> Failure {
-    app.throttle.failed(attempt.address, app.clock.now());
-    Refusal::BadCredentials.into()
+/// A person whose password was right, and the row that it was compared with.
+struct Proved {
+    user: User,
+    password: PasswordRow,
+    /// The same password, hashed as it would be today; where the row's hash is of other parameters.
+    rehashed: Option<PasswordHash>,
+}
+
+/// The user whose password this is; an unknown one costs the same work.
+async fn authenticate(app: &App, typed: Option<&CanonicalIdentifier>, attempt: &Attempt) -> Result<Proved, Failure> {
+    let account = account_of(app, typed).await?;
+    let stored = account.as_ref().and_then(|account| account.password.as_ref()).map(|row| row.hash.clone());
+    let Some(password) = &attempt.password else { return Err(Refusal::BadCredentials.into()) };
+    let verdict = app.passwords.verify(password.clone(), stored).await?;
+    match (verdict, account) {
+        (Verdict::Right { outdated }, Some(Account { user, password: Some(row) })) => {
+            let rehashed = if outdated { Some(app.passwords.hash(password.clone()).await?) } else { None };
+            Ok(Proved { user, password: row, rehashed })
+        }
+        (Verdict::Right { .. } | Verdict::Wrong, _) => Err(Refusal::BadCredentials.into()),
+    }
 }
 
 /// The session that is proved anew: of the same user and client, live. Another's token is no hint to this log-in.
@@ -120,13 +133,18 @@ async fn reauthenticated(
 }
 
 /// Same `sid`; `auth_time` and `amr` set, `cv` + 1.
-fn again(horizon: Duration, user: &User, client: &Client, session: Session, now: Timestamp) -> (User, Session, Changes) {
+fn again(
+    horizon: Duration,
+    user: &User,
+    client: &Client,
+    session: Session,
+    now: Timestamp,
+) -> (User, Session, Changes) {
     let continuity = session.continuity.clone();
     let session = session.reauthenticated(password_amr(), continuity, now).used(client.policy.idle(), true, now);
     let raised = user.with_new_cv();
     let told = notice::claims_changed(&raised, Vec::new(), Cause::Reauthentication, Initiator::User, horizon, now);
-    let changes =
-        Changes::none().write(Row::Session(session.clone())).write(Row::User(raised.clone())).notice(told);
+    let changes = Changes::none().write(Row::Session(session.clone())).write(Row::User(raised.clone())).notice(told);
     (raised, session, changes)
 }
 
@@ -156,16 +174,19 @@ fn continuity(app: &App, policy: &Policy, now: Timestamp) -> Continuity {
             let (kid, _) = app.keyring.current_refresh();
             Continuity::Refresh(Chain::new(kid, Salt::from_bytes(app.entropy.bytes()), now))
         }
-        Policy::Cookie { .. } => Continuity::Cookie(remint_core::secret::SecretHash::of(&app.entropy.bytes::<32>())),
+        Policy::Cookie { .. } => Continuity::Cookie(SecretHash::of(&app.entropy.bytes::<32>())),
     }
 }
 
 /// Nothing of it counts unless user, password and client are still as they were read.
-fn expecting(changes: Changes, user: &User, client: &Client, password: &PasswordRow) -> Changes {
+fn expecting(changes: Changes, proved: &Proved, client: &Client) -> Changes {
+    let Proved { user, password, rehashed } = proved;
     let writes_user = changes.writes.iter().any(|row| matches!(row, Row::User(_)));
-    let changes = changes
-        .expect(RowKey::Client(client.id.clone()), client.rev)
-        .expect(RowKey::Password(password.user), password.rev);
+    let changes = changes.expect(RowKey::Client(client.id.clone()), client.rev);
+    let changes = match rehashed {
+        Some(hash) => changes.write(Row::Password(PasswordRow { hash: hash.clone(), ..password.clone() })),
+        None => changes.expect(RowKey::Password(password.user), password.rev),
+    };
     if writes_user { changes } else { changes.expect(RowKey::User(user.id), user.rev) }
 }
 

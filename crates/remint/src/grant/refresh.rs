@@ -16,11 +16,11 @@ use remint_core::time::Timestamp;
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::grant::MAX_CONFLICTS;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, RefreshText, Wanted};
-use crate::grant::MAX_CONFLICTS;
-use crate::store::{Holding, Held};
 use crate::store::Commit;
+use crate::store::{Held, Holding};
 
 /// What a shared decision answers: the snapshot to mint from, and whether the head goes with it.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ pub(crate) fn prove(app: &App, token: &RefreshToken, found: Option<&Held>) -> Op
     match (app.keyring.refresh_key(token.kid()), found) {
         (Some(key), Some(_)) => token.prove(&key, &salt),
         (Some(key), None) => token.prove(&key, &salt).and(None),
-        (None, _) => token.prove(&app.keyring.dummy_refresh_key(), &salt).and(None),
+        (None, _) => token.prove(app.keyring.dummy_refresh_key(), &salt).and(None),
     }
 }
 
@@ -102,9 +102,13 @@ fn setting(app: &App, client: &Client, now: Timestamp) -> Setting {
 /// What is to be written. Where the gate says no, only a theft verdict is.
 fn changes(timing: &Timing, held: &Held, decision: &Decision, permitted: bool, now: Timestamp) -> Changes {
     match (&decision.session, &decision.answer) {
-        (Some(session), Err(_)) => Changes::none()
-            .write(Row::Session(session.clone()))
-            .notice(notice::session_ended(session, &held.client, EndReason::Theft, timing, now)),
+        (Some(session), Err(_)) => Changes::none().write(Row::Session(session.clone())).notice(notice::session_ended(
+            session,
+            &held.client,
+            EndReason::Theft,
+            timing,
+            now,
+        )),
         (Some(session), Ok(_)) if permitted => Changes::none().write(Row::Session(session.clone())),
         (Some(_) | None, _) => Changes::none(),
     }
@@ -129,6 +133,6 @@ fn answer(held: Held, decision: Decision, permitted: Result<(), Refusal>) -> Res
 /// The refresh token of the row's head.
 pub fn head(app: &App, session: &Session) -> Result<RefreshText, Failure> {
     let Continuity::Refresh(chain) = &session.continuity else { return Err(Refusal::WrongMac.into()) };
-    let key = app.keyring.refresh_key(chain.kid).ok_or(Failure::CannotSign)?;
+    let key = app.keyring.refresh_key(chain.kid).ok_or(Failure::NoRefreshKey)?;
     Ok(RefreshText::of(&refresh::derive(chain.kid, &key, session.sid, &chain.salt, chain.head)))
 }

@@ -13,10 +13,10 @@ use remint_core::session::{EndReason, Session, State};
 use remint_core::time::Timestamp;
 
 use crate::app::App;
+use crate::bearer::anyone;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
 use crate::grant::refresh;
-use crate::mint::Addressee;
 use crate::store::Commit;
 use crate::store::{Held, Holding};
 
@@ -25,7 +25,7 @@ pub async fn revoke(app: &App, client: &Client, presented: &str) -> Result<(), F
     if let Ok(token) = presented.parse::<RefreshToken>() {
         return revoke_refresh(app, client, &token).await;
     }
-    let Ok(claims) = app.mint.verify_own(presented, Addressee::Anyone, app.clock.now()) else {
+    let Ok(claims) = app.mint.verify_own(presented, &anyone(app).await?, app.clock.now()) else {
         return Ok(()); // not ours, or expired: nothing is left to end
     };
     if claims.client_id.as_deref() != Some(client.id.as_str()) {

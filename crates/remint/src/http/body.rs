@@ -175,8 +175,10 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJson {
 }
 
 fn object(text: &[u8]) -> Result<Map<String, Value>, BadRequest> {
-    remint_core::json::object(text)
-        .map_err(|_| BadRequest::Malformed { what: "the body", why: "it is not one JSON object without repeated members" })
+    remint_core::json::object(text).map_err(|_| BadRequest::Malformed {
+        what: "the body",
+        why: "it is not one JSON object without repeated members",
+    })
 }
 
 #[cfg(test)]

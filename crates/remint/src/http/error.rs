@@ -100,7 +100,6 @@ fn request(bad: &BadRequest) -> Wire {
     match bad {
         BadRequest::ContentType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request"),
         BadRequest::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
-        BadRequest::TooSlow => (StatusCode::REQUEST_TIMEOUT, "invalid_request"),
         BadRequest::UnsupportedGrant => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
         BadRequest::Malformed { .. }
         | BadRequest::Missing(_)
@@ -114,17 +113,15 @@ fn request(bad: &BadRequest) -> Wire {
 fn wire(failure: &Failure, refusal: fn(&Refusal) -> Wire) -> Wire {
     const UNAVAILABLE: Wire = (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
     match failure {
-        Failure::Refused(cause) => refusal(cause),
+        Failure::Refused(cause) | Failure::Mint(MintError::Refused(cause)) => refusal(cause),
         Failure::Request(bad) => request(bad),
         Failure::Token(_) | Failure::NoToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
-        Failure::Mint(MintError::Refused(cause)) => refusal(cause),
-        Failure::Password(PasswordError::Overloaded(_))
+        Failure::Password(PasswordError::Overloaded { .. } | PasswordError::Failed)
         | Failure::Store(_)
-        | Failure::Late
         | Failure::Contended => UNAVAILABLE,
-        Failure::Mint(MintError::NoKey(_) | MintError::Sign(_))
-        | Failure::Password(PasswordError::Corrupt)
-        | Failure::CannotSign => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),
+        Failure::Mint(MintError::NoKey { .. } | MintError::NotSigned)
+        | Failure::Password(PasswordError::Unusable)
+        | Failure::NoRefreshKey => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),
     }
 }
 
@@ -133,13 +130,15 @@ fn retry_after(failure: &Failure) -> Option<Duration> {
         Failure::Refused(Refusal::TooManyAttempts { retry_after } | Refusal::InDoubt { retry_after }) => {
             Some(*retry_after)
         }
-        Failure::Password(PasswordError::Overloaded(overloaded)) => Some(overloaded.retry_after),
-        Failure::Store(_) | Failure::Late | Failure::Contended | Failure::Mint(_) | Failure::CannotSign => Some(SOON),
+        Failure::Password(PasswordError::Overloaded { retry_after }) => Some(*retry_after),
+        Failure::Store(_) | Failure::Contended | Failure::Password(PasswordError::Failed) => Some(SOON),
+        Failure::Mint(MintError::NoKey { .. } | MintError::NotSigned) | Failure::NoRefreshKey => Some(SOON),
         Failure::Refused(_)
         | Failure::Request(_)
         | Failure::Token(_)
         | Failure::NoToken
-        | Failure::Password(PasswordError::Corrupt) => None,
+        | Failure::Mint(MintError::Refused(_))
+        | Failure::Password(PasswordError::Unusable) => None,
     }
 }
 
@@ -170,9 +169,9 @@ fn respond(failure: &Failure, (status, code): Wire, challenge: Option<String>) -
 fn described(failure: &Failure) -> String {
     match failure {
         Failure::Store(_) => "the store cannot answer just now: try again".to_owned(),
-        Failure::Mint(MintError::NoKey(_) | MintError::Sign(_))
-        | Failure::Password(PasswordError::Corrupt)
-        | Failure::CannotSign => "the server cannot answer this just now: try again later".to_owned(),
+        Failure::Mint(MintError::NoKey { .. } | MintError::NotSigned)
+        | Failure::Password(PasswordError::Unusable)
+        | Failure::NoRefreshKey => "the server cannot answer this just now: try again later".to_owned(),
         failure => failure.to_string(),
     }
 }

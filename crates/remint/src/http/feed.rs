@@ -4,11 +4,12 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use remint_core::event::Cursor;
 use remint_core::feed::{self, Hello};
+use std::convert::Infallible;
 use std::time::Duration;
 
 use crate::app::App;
@@ -23,14 +24,10 @@ pub async fn follow(State(app): State<App>, headers: HeaderMap) -> Result<Respon
         headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let terms = Terms { audience: api.audience.clone(), heartbeat: app.settings.heartbeat };
     let follower = app.hub.follow(terms, last, hello(&app, api.audience.as_str()), app.clock.now()).await?;
-    let draining = app.drain.clone();
-    let frames = stream::unfold((follower, draining), |(mut follower, mut draining)| async move {
-        let frame = tokio::select! {
-            frame = follower.next() => frame,
-            () = draining.started() => None,
-        };
-        frame.map(|frame| (Ok::<_, std::convert::Infallible>(frame), (follower, draining)))
+    let frames = stream::unfold(follower, |mut follower| async move {
+        follower.next().await.map(|frame| (Ok::<_, Infallible>(frame), follower))
     });
+    let frames = frames.take_until(Box::pin(app.drain.begun()));
     let headers = [(CONTENT_TYPE, feed::CONTENT_TYPE), (CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(frames)).into_response())
 }

@@ -1,7 +1,8 @@
-//! The public endpoints, one file each, and what is common to all of them: the body limit, the deadline, errors of one
-//! form for what is not there. Never serves administration: that is the control socket's.
+//! The public endpoints, one file each, and what is common to all of them: nothing is cached, and one form of
+//! error for what is not there. Never serves administration: that is the control socket's.
 
 pub mod account;
+pub mod admin;
 pub mod answer;
 pub mod body;
 pub mod caller;
@@ -15,8 +16,7 @@ pub mod session;
 pub mod token;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use http::header::CACHE_CONTROL;
@@ -24,8 +24,6 @@ use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use crate::app::App;
-use crate::failure::Failure;
-use crate::http::error::OAuthError;
 
 /// The public router, under the issuer's path. The metadata stands where RFC 8414 section 3.1 wants it: the
 /// well-known part before that path.
@@ -36,7 +34,7 @@ pub fn router(app: App) -> Router {
     let nested = if path.is_empty() { inner } else { Router::new().nest(&path, inner) };
     nested
         .route(&well_known, get(discovery::metadata))
-        .method_not_allowed_fallback(|| async { plain(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here") })
+        .method_not_allowed_fallback(not_allowed)
         .fallback(|| async { plain(StatusCode::NOT_FOUND, "there is nothing here") })
         .with_state(app)
 }
@@ -50,17 +48,20 @@ fn endpoints(app: &App) -> Router<App> {
         .route("/sessions", get(session::list))
         .route("/sessions/{sid}", delete(session::end_other))
         .route("/account", patch(account::patch))
-        .layer(from_fn_with_state(app.clone(), deadline))
+        .method_not_allowed_fallback(not_allowed) // inside the layers: a preflight passes through them
+        .layer(map_response(never_cached))
         .layer(from_fn_with_state(app.clone(), origin::cors));
     pages.route("/oauth2/jwks", get(discovery::jwks)).route("/feed", get(feed::follow))
 }
 
-/// Past the server's deadline nothing is answered any more but that it was too late, and nothing is cached.
-async fn deadline(State(app): State<App>, request: Request, next: Next) -> Response {
-    let answered = tokio::time::timeout(app.settings.timing.server_deadline, next.run(request)).await;
-    let mut response = answered.unwrap_or_else(|_| OAuthError(Failure::Late).into_response());
+/// What depends on who asks is kept by nobody on the way.
+async fn never_cached(mut response: Response) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+async fn not_allowed() -> Response {
+    plain(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here")
 }
 
 fn plain(status: StatusCode, description: &str) -> Response {

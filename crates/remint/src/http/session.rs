@@ -1,9 +1,9 @@
 //! The session API: log in, look, renew, log out, and the person's other devices. JSON only, first-party clients only,
 //! opened by the account token.
 
+use axum::Json as Reply;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::Json as Reply;
 use http::header::CACHE_CONTROL;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -140,7 +140,7 @@ pub async fn renewal(
 ) -> Result<Response, BearerError> {
     let RenewBody { .. } = body.read(&["interactive"])?;
     let token = bearer(&headers)?.ok_or(Failure::NoToken)?;
-    let bearer = Bearer::account_or_api(&app, token)?;
+    let bearer = Bearer::account_or_api(&app, token).await?;
     from_own_page(&app, &headers, &bearer).await?;
     let nothing = || (StatusCode::NO_CONTENT, [(CACHE_CONTROL, "no-store")]).into_response();
     Ok(renew(&app, &bearer).await?.map_or_else(nothing, IntoResponse::into_response))

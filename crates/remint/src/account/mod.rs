@@ -1,0 +1,7 @@
+//! Who a person is: the identifiers they type, the passwords they know, how often they may try, and what they may do
+//! to their own record and sessions. Never mints a token itself.
+
+pub mod identifier;
+pub mod password;
+pub mod record;
+pub mod throttle;

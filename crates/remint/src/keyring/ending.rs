@@ -1,0 +1,79 @@
+//! Ends the sessions whose refresh tokens a withdrawn key derived, slice by slice, each with its event. What is cut
+//! short goes on at the next tick: the withdrawn row keeps its sealed half until the last slice is through.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use remint_core::change::{Changes, Row};
+use remint_core::client::Client;
+use remint_core::event::{Concerns, Event, Notice};
+use remint_core::id::ClientId;
+use remint_core::key::{Key, KeyState, Purpose, Sealed};
+use remint_core::refresh::MacKeyId;
+use remint_core::session::{EndReason, Session, State};
+use remint_core::time::Timestamp;
+
+use super::{Keyring, KeyringError, MAX_CONFLICTS};
+use crate::store::{Clients, Commit, Keys, SessionsDerivedWith};
+
+/// How many sessions are ended in one commit.
+const SLICE: usize = 128;
+
+impl Keyring {
+    /// Ends the sessions of every withdrawn refresh key that still has some; answers how many ended. Where another
+    /// caller is at it, it leaves the work to that one.
+    pub(super) async fn end_sessions_of_withdrawn(&self, now: Timestamp) -> Result<u64, KeyringError> {
+        let Ok(_sweep) = self.0.sweep.try_lock() else { return Ok(0) };
+        let mut ended = 0;
+        let unfinished = |key: &Key| key.state == KeyState::Withdrawn && !key.sealed.is_empty();
+        for key in self.0.store.read(Keys).await?.into_iter().filter(unfinished) {
+            if let Some(kid) = key.mac_key_id() {
+                ended += self.end_sessions_derived_with(kid, now).await?;
+            }
+            self.forget_secret(key).await?;
+        }
+        Ok(ended)
+    }
+
+    async fn end_sessions_derived_with(&self, kid: MacKeyId, now: Timestamp) -> Result<u64, KeyringError> {
+        let clients = self.0.store.read(Clients).await?;
+        let clients: HashMap<_, _> = clients.into_iter().map(|client| (client.id.clone(), client)).collect();
+        let (mut ended, mut after, mut conflicts) = (0, None, 0);
+        loop {
+            let slice = self.0.store.read(SessionsDerivedWith { kid, after, limit: SLICE }).await?;
+            let Some(last) = slice.last().map(|session| session.sid) else { return Ok(ended) };
+            let (changes, count) = ending(slice, &clients, now);
+            match self.0.store.commit(changes).await? {
+                Commit::Done { .. } => (ended, after, conflicts) = (ended + count, Some(last), 0),
+                // A session of the slice was renewed or ended in between: read the same slice again.
+                Commit::Conflict { .. } if conflicts < MAX_CONFLICTS => conflicts += 1,
+                Commit::Conflict { .. } => return Err(KeyringError::Contended),
+            }
+        }
+    }
+
+    /// Every session is ended: the row says so by having nothing sealed any more. Another node may have said it first.
+    async fn forget_secret(&self, key: Key) -> Result<(), KeyringError> {
+        debug_assert!(key.purpose == Purpose::Refresh);
+        let done = Key { sealed: Sealed::from_bytes(Vec::new()), ..key };
+        self.0.store.commit(Changes::none().write(Row::Key(done))).await?;
+        self.adopt(&self.0.store.read(Keys).await?)
+    }
+}
+
+fn ending(slice: Vec<Session>, clients: &HashMap<ClientId, Arc<Client>>, now: Timestamp) -> (Changes, u64) {
+    let mut changes = Changes::none();
+    let live = slice.into_iter().filter(|session| session.state == State::Live);
+    let mut count = 0;
+    for session in live {
+        count += 1;
+        let client = clients.get(&session.client);
+        let life = client.map_or(session.absolute_at, |client| now.plus(client.longest_life));
+        let forget_after = life.min(session.absolute_at);
+        let concerns = client.map_or(Concerns::Everyone, |client| Concerns::Only(client.apis.clone()));
+        let event = Event::SessionEnded { sid: session.sid, reason: EndReason::Revoked, forget_after };
+        changes = changes.notice(Notice { event, concerns, at: now });
+        changes = changes.write(Row::Session(session.ended(EndReason::Revoked, now)));
+    }
+    (changes, count)
+}

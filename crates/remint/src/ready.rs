@@ -1,0 +1,132 @@
+//! When the server may judge, and when it must not: the in-doubt rule. A commit that was lost, or a request that was
+//! held up, must not turn an honest user into a thief. Decides only about doubt, never about a token.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use remint_core::time::Timestamp;
+use tokio::sync::watch;
+
+use crate::clock::{Clock, Stopwatch};
+
+/// How often the process proves to itself that it is running.
+const TICK: Duration = Duration::from_secs(1);
+/// A tick this late, by either clock, says that the process stood still or that the wall clock was moved.
+const LATE: Duration = Duration::from_secs(2);
+
+/// Since when, if at all, commits may be missing or ages may be wrong. Clones share one doubt.
+#[derive(Clone, Debug)]
+pub struct Doubt(Arc<AtomicI64>);
+
+/// There was no cause for doubt yet.
+const NEVER: i64 = i64::MIN;
+
+impl Doubt {
+    /// The doubt of a process that starts at `now`. On data that an earlier process wrote, its last commits may be
+    /// missing and requests to it may still be on the way; data that did not exist before can have lost nothing.
+    pub fn at_start(now: Timestamp, data_is_new: bool) -> Self {
+        Self(Arc::new(AtomicI64::new(if data_is_new { NEVER } else { now.micros() })))
+    }
+
+    /// A cause for doubt, now. It replaces an earlier one: where the wall clock was moved, the old time means nothing.
+    pub fn arises(&self, now: Timestamp) {
+        self.0.store(now.micros(), Ordering::SeqCst);
+    }
+
+    /// Whether the last cause lies less than `window` (W of the client's policy) back.
+    pub fn now(&self, now: Timestamp, window: Duration) -> bool {
+        match self.0.load(Ordering::SeqCst) {
+            NEVER => false,
+            since => now.since(Timestamp::from_micros(since)) < window,
+        }
+    }
+}
+
+/// Whether a tick came so late that requests may have stood still with the process, or the wall clock so far off that
+/// ages cannot be trusted. `ran` is the time since the last tick by the monotonic clock, which stands still while the
+/// machine sleeps; `wall` are both times by the wall clock, which can be set.
+pub fn stalled(ran: Duration, wall: (Timestamp, Timestamp)) -> bool {
+    let (before, after) = wall;
+    let moved = |late: Duration| late > TICK + LATE;
+    moved(ran) || moved(after.since(before)) || before.since(after) > LATE
+}
+
+/// Watches for causes for doubt until it is dropped: a stall each second, and every time that the store was lost and
+/// found again.
+pub async fn watch(doubt: Doubt, clock: Clock, mut lost_and_found: watch::Receiver<u64>) {
+    let (mut stopwatch, mut before) = (Stopwatch::start(), clock.now());
+    let mut store_watched = true;
+    loop {
+        tokio::select! {
+            changed = lost_and_found.changed(), if store_watched => {
+                store_watched = changed.is_ok();
+                if store_watched {
+                    tracing::warn!("the store was lost and found: in doubt for one window");
+                    doubt.arises(clock.now());
+                }
+                continue;
+            }
+            () = tokio::time::sleep(TICK) => {}
+        }
+        let (ran, after) = (stopwatch.elapsed(), clock.now());
+        if stalled(ran, (before, after)) {
+            tracing::warn!(
+                ran_ms = ran.as_millis(),
+                "the process stood still or the clock was moved: in doubt for one window"
+            );
+            doubt.arises(after);
+        }
+        (stopwatch, before) = (Stopwatch::start(), after);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const W: Duration = Duration::from_secs(30);
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    #[test]
+    fn a_process_on_old_data_is_in_doubt_for_one_window_and_on_new_data_never() {
+        let doubt = Doubt::at_start(at(100), false);
+        assert!(doubt.now(at(100), W) && doubt.now(at(129), W));
+        assert!(!doubt.now(at(130), W));
+        assert!(!Doubt::at_start(at(100), true).now(at(100), W));
+    }
+
+    #[test]
+    fn a_new_cause_begins_a_new_window_in_every_clone() {
+        let doubt = Doubt::at_start(at(0), true);
+        doubt.clone().arises(at(50));
+        assert!(doubt.now(at(79), W));
+        assert!(!doubt.now(at(80), W));
+    }
+
+    #[test]
+    fn a_late_tick_by_either_clock_is_a_stall() {
+        let second = Duration::from_secs(1);
+        assert!(!stalled(second, (at(10), at(11))));
+        assert!(!stalled(second * 3, (at(10), at(13))), "two seconds late are not more than two");
+        assert!(stalled(Duration::from_millis(3001), (at(10), at(13))), "the process stood still");
+        assert!(stalled(second, (at(10), at(14))), "the machine slept, or the clock was set forward");
+        assert!(stalled(second, (at(10), at(7))), "the clock was set back");
+        assert!(!stalled(second, (at(10), at(9))), "a small correction of the clock is none");
+    }
+
+    #[tokio::test]
+    async fn a_store_lost_and_found_puts_the_server_in_doubt() {
+        let (clock, doubt) = (Clock::manual(at(100)), Doubt::at_start(at(0), true));
+        let (found, watched) = watch::channel(0_u64);
+        let watching = tokio::spawn(watch(doubt.clone(), clock, watched));
+        found.send(1).unwrap();
+        while !doubt.now(at(100), W) {
+            tokio::task::yield_now().await;
+        }
+        watching.abort();
+    }
+}

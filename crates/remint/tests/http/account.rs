@@ -1,0 +1,90 @@
+//! `/account`.
+
+use http::Method;
+use serde_json::json;
+
+use crate::scene::{Scene, claims};
+
+#[tokio::test]
+async fn a_changed_record_is_in_the_answer_and_in_the_next_token_of_every_session() {
+    let scene = Scene::new().await;
+    let (rolling, refresh, fixed) =
+        (scene.login("rolling").await, scene.login("refresh").await, scene.login("fixed").await);
+    let changed = scene
+        .json(Method::PATCH, "/account", Some(&rolling.text("account_token")), json!({"nickname": "lovelace"}))
+        .await
+        .expect(200);
+    assert_eq!(changed.claims()["nickname"], "lovelace");
+    assert_eq!(changed.claims()["cv"], 2);
+    assert_eq!(claims(&changed.text("account_token"))["cv"], 2);
+    assert!(changed.body.get("refresh_token").is_none(), "PATCH /account never carries one");
+    let refreshed = scene.refresh("refresh", &refresh.text("refresh_token")).await.expect(200);
+    assert_eq!(refreshed.claims()["nickname"], "lovelace");
+    let renewed = scene.bare(Method::POST, "/session/renew", Some(&fixed.text("account_token"))).await.expect(200);
+    assert_eq!(renewed.claims()["nickname"], "lovelace");
+    assert_eq!(renewed.claims()["exp"], fixed.claims()["exp"], "never extended");
+    let stale_rolling = rolling.text("access_token");
+    let minted = scene.bare(Method::POST, "/session/renew", Some(&stale_rolling)).await.expect(200);
+    assert_eq!(minted.claims()["nickname"], "lovelace", "stale claims mint at once");
+}
+
+#[tokio::test]
+async fn an_unknown_or_unwritable_attribute_is_refused_by_name_and_nothing_is_written() {
+    let scene = Scene::new().await;
+    let account = scene.login("rolling").await.text("account_token");
+    for (patch, word) in [
+        (json!({"role": "admin"}), "`role` may be written by an administrator only"),
+        (json!({"nickname": "x", "role": "admin"}), "`role`"),
+        (json!({"shoe_size": 43}), "`shoe_size` is not declared"),
+        (json!({"cv": 99}), "`cv` is not declared"),
+        (json!({"password": "x"}), "`password` is not declared"),
+        (json!({"nickname": 5}), "must be a string"),
+    ] {
+        let refused = scene.json(Method::PATCH, "/account", Some(&account), patch).await.expect(400);
+        assert_eq!(refused.body["error"], "invalid_request");
+        assert!(refused.text("error_description").contains(word), "{refused:?}");
+    }
+    assert_eq!(scene.user().await.cv, 1);
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_makes_no_token_stale() {
+    let scene = Scene::new().await;
+    let account = scene.login("rolling").await.text("account_token");
+    scene.json(Method::PATCH, "/account", Some(&account), json!({"nickname": "ada"})).await.expect(200);
+    assert_eq!(scene.user().await.cv, 1);
+}
+
+#[tokio::test]
+async fn a_record_that_would_not_fit_into_a_token_is_refused_before_it_is_written() {
+    let scene = Scene::new().await;
+    let account = scene.login("rolling").await.text("account_token");
+    let patch = json!({"nickname": "x".repeat(2900)});
+    let refused = scene.json(Method::PATCH, "/account", Some(&account), patch).await.expect(400);
+    assert!(refused.text("error_description").contains("3584 bytes"), "{refused:?}");
+    assert_eq!(scene.user().await.cv, 1);
+}
+
+#[tokio::test]
+async fn fifty_changes_at_once_are_all_made_one_after_the_other() {
+    let scene = std::sync::Arc::new(Scene::new().await);
+    let account = scene.login("rolling").await.text("account_token");
+    let tasks: Vec<_> = (0..50)
+        .map(|n| {
+            let (scene, account) = (scene.clone(), account.clone());
+            tokio::spawn(async move {
+                scene.json(Method::PATCH, "/account", Some(&account), json!({"nickname": n.to_string()})).await.status
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        match task.await.unwrap().as_u16() {
+            200 => done += 1,
+            503 => {} // eight conflicts in a row: said so, and nothing written
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(scene.user().await.cv, 1 + done);
+    assert!(done > 0);
+}

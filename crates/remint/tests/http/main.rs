@@ -1,0 +1,10 @@
+//! The server over HTTP, by the URLs that are called. Each scene has its own folder and its own clock.
+
+mod account;
+mod feed;
+mod matrix;
+mod oauth2_revoke;
+mod oauth2_token;
+mod scene;
+mod session;
+mod theft;
