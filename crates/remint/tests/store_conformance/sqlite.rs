@@ -368,7 +368,7 @@ async fn a_process_that_is_killed_has_lost_nothing_that_was_answered_and_revived
         }
         process.kill().unwrap();
         process.wait().unwrap();
-        said.map_while(Result::ok).for_each(|line| drop(heard(line)));
+        said.map_while(Result::ok).for_each(|line| _ = heard(line));
         let store = at.open();
         for &n in &opened {
             let session = store.read(SessionById(sid(n))).await.unwrap().unwrap_or_else(|| panic!("{n} is lost"));
