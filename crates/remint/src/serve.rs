@@ -1,5 +1,6 @@
 //! A running server: its listeners, its jobs, and its orderly end. Never decides anything about a request.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -93,12 +94,17 @@ async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener,
 }
 
 /// A running server. Dropping it stops everything at once; [`Self::run`] ends in order.
-#[derive(Debug)]
 pub struct House {
     app: App,
     limits: Limits,
     servers: JoinSet<()>,
     jobs: JoinSet<()>,
+}
+
+impl fmt::Debug for House {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("House").field("servers", &self.servers.len()).finish_non_exhaustive()
+    }
 }
 
 impl House {

@@ -18,7 +18,10 @@ pub async fn declare(app: &App, input: Map<String, Value>) -> Result<Value, Admi
         let declared = app.store.read(DeclaredAttributes).await?;
         let before = declared.named(&wanted.name);
         if before.is_some_and(|before| before.kind != wanted.kind) {
-            return Err(AdminError::invalid("type", "cannot be changed: records hold values of it. Declare another name"));
+            return Err(AdminError::invalid(
+                "type",
+                "cannot be changed: records hold values of it. Declare another name",
+            ));
         }
         let rev = before.map_or(Rev::NEW, |before| before.rev);
         let row = Declaration { rev, ..wanted.clone() };

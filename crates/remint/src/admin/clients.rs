@@ -110,7 +110,8 @@ async fn change(
             return Ok(view(&after));
         }
         let told = notice::client_changed(&before, &after, &app.settings.timing, app.clock.now());
-        let changes = Changes { notices: told.into_iter().collect(), ..Changes::none() }.write(Row::Client(after.clone()));
+        let changes =
+            Changes { notices: told.into_iter().collect(), ..Changes::none() }.write(Row::Client(after.clone()));
         match app.store.commit(changes).await? {
             Commit::Done { .. } => return Ok(view(&after)),
             Commit::Conflict { .. } => {} // changed by somebody else in between

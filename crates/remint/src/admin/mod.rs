@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 pub mod apis;
 pub mod attributes;
+pub mod checks;
 pub mod clients;
 pub mod keys;
 pub mod sessions;

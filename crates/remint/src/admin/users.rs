@@ -1,7 +1,9 @@
 //! Users: made, changed, disabled and deleted by an administrator. Whatever ends sessions tells the feed in the same
 //! commit. Never answers a password or its hash.
 
-use remint_core::attribute::Writer;
+use std::time::Duration;
+
+use remint_core::attribute::{Declarations, Writer};
 use remint_core::change::{Changes, Identifier, PasswordRow, Row, RowKey};
 use remint_core::event::{Cause, Initiator};
 use remint_core::id::UserId;
@@ -129,7 +131,9 @@ pub async fn list(app: &App, after: Option<&str>, limit: usize) -> Result<Value,
 /// What a decision about a user needs beside the record.
 struct Moment {
     now: Timestamp,
-    horizon: std::time::Duration,
+    horizon: Duration,
+    declared: Declarations,
+    identifiers: Vec<Identifier>,
 }
 
 impl Moment {
@@ -144,12 +148,17 @@ impl Moment {
 async fn change(
     app: &App,
     who: &str,
-    decide: impl AsyncFn(&Account, &Moment) -> Result<Changes, AdminError>,
+    decide: impl Fn(&Account, &Moment) -> Result<Changes, AdminError>,
 ) -> Result<Value, AdminError> {
     for _ in 0..MAX_CONFLICTS {
         let account = account(app, who).await?;
-        let moment = Moment { horizon: app.horizon().await?, now: app.clock.now() };
-        let changes = decide(&account, &moment).await?;
+        let moment = Moment {
+            declared: app.store.read(DeclaredAttributes).await?,
+            identifiers: app.store.read(IdentifiersOf(account.user.id)).await?,
+            horizon: app.horizon().await?,
+            now: app.clock.now(),
+        };
+        let changes = decide(&account, &moment)?;
         let after = changes.writes.iter().find_map(|row| if let Row::User(user) = row { Some(user.cv) } else { None });
         let answer = json!({ "id": account.user.id, "cv": after.unwrap_or(account.user.cv) });
         match app.store.commit(changes).await? {
@@ -162,13 +171,11 @@ async fn change(
 
 /// Writes attributes, also those that only an administrator may write; `null` removes one. Answers the new `cv`.
 pub async fn patch(app: &App, who: &str, patch: &Map<String, Value>) -> Result<Value, AdminError> {
-    change(app, who, async |account, moment| {
-        let declared = app.store.read(DeclaredAttributes).await?;
-        let patched = account.user.patched(patch, &declared, Writer::Admin).map_err(Refusal::from)?;
+    change(app, who, |account, moment| {
+        let patched = account.user.patched(patch, &moment.declared, Writer::Admin).map_err(Refusal::from)?;
         let Some(changed) = patched else { return Ok(Changes::none()) };
         let (cause, who) = (Cause::Attributes, Initiator::Admin);
-        let told =
-            notice::claims_changed(&changed.user, changed.names, cause, who, moment.horizon, moment.now);
+        let told = notice::claims_changed(&changed.user, changed.names, cause, who, moment.horizon, moment.now);
         Ok(Changes::none().write(Row::User(changed.user)).notice(told))
     })
     .await
@@ -176,7 +183,7 @@ pub async fn patch(app: &App, who: &str, patch: &Map<String, Value>) -> Result<V
 
 /// The user may log in no more, and every session ends.
 pub async fn disable(app: &App, who: &str) -> Result<Value, AdminError> {
-    change(app, who, async |account, moment| match account.user.status {
+    change(app, who, |account, moment| match account.user.status {
         UserStatus::Active => Ok(moment.ending(account.user.disabled())),
         UserStatus::Disabled | UserStatus::Deleted => Ok(Changes::none()),
     })
@@ -185,7 +192,7 @@ pub async fn disable(app: &App, who: &str) -> Result<Value, AdminError> {
 
 /// The user may log in again; what ended stays ended.
 pub async fn enable(app: &App, who: &str) -> Result<Value, AdminError> {
-    change(app, who, async |account, _| match account.user.status {
+    change(app, who, |account, _| match account.user.status {
         UserStatus::Disabled => Ok(Changes::none().write(Row::User(account.user.enabled()))),
         UserStatus::Active | UserStatus::Deleted => Ok(Changes::none()),
     })
@@ -194,11 +201,10 @@ pub async fn enable(app: &App, who: &str) -> Result<Value, AdminError> {
 
 /// The record is emptied, identifiers and password are gone, every session ends; the id is never used again.
 pub async fn delete(app: &App, who: &str) -> Result<Value, AdminError> {
-    change(app, who, async |account, moment| {
-        let identifiers = app.store.read(IdentifiersOf(account.user.id)).await?;
+    change(app, who, |account, moment| {
         let mut changes = moment.ending(account.user.deleted());
-        for identifier in identifiers {
-            changes = changes.delete(RowKey::Identifier(identifier.text), identifier.rev);
+        for identifier in &moment.identifiers {
+            changes = changes.delete(RowKey::Identifier(identifier.text.clone()), identifier.rev);
         }
         if let Some(password) = &account.password {
             changes = changes.delete(RowKey::Password(account.user.id), password.rev);
@@ -211,7 +217,7 @@ pub async fn delete(app: &App, who: &str) -> Result<Value, AdminError> {
 /// Sets the password, and ends every session: whoever knew the old one is out.
 pub async fn set_password(app: &App, who: &str, password: String) -> Result<Value, AdminError> {
     let hash = app.passwords.hash(checked(password)?).await?;
-    change(app, who, async |account, moment| {
+    change(app, who, |account, moment| {
         let rev = account.password.as_ref().map_or(Rev::NEW, |row| row.rev);
         let row = PasswordRow { user: account.user.id, hash: hash.clone(), changed_at: moment.now, rev };
         Ok(moment.ending(account.user.with_new_epoch(EndReason::PasswordChanged)).write(Row::Password(row)))
@@ -221,5 +227,5 @@ pub async fn set_password(app: &App, who: &str, password: String) -> Result<Valu
 
 /// Ends every session of the user.
 pub async fn end_sessions(app: &App, who: &str) -> Result<Value, AdminError> {
-    change(app, who, async |account, moment| Ok(moment.ending(account.user.with_new_epoch(EndReason::Revoked)))).await
+    change(app, who, |account, moment| Ok(moment.ending(account.user.with_new_epoch(EndReason::Revoked)))).await
 }

@@ -64,7 +64,8 @@ impl Setup {
 
     async fn opened(&self, data: &Path) -> Result<(Router, App), CliError> {
         if !data.is_dir() {
-            let message = format!("there is no data directory {}: start the server once, or name another", data.display());
+            let message =
+                format!("there is no data directory {}: start the server once, or name another", data.display());
             return Err(CliError::new(Exit::NotFound, message));
         }
         let app = self.app(data).await?;

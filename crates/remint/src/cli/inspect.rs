@@ -51,7 +51,8 @@ struct Inspected {
 fn refresh_token(text: &str) -> Option<Inspected> {
     let token: RefreshToken = text.parse().ok()?;
     let part = |index: usize| text.split('.').nth(index).unwrap_or_default().to_owned();
-    let claims = [("kid", 1), ("sid", 2), ("gen", 3), ("br", 4)].map(|(name, index)| (name.to_owned(), part(index).into()));
+    let claims =
+        [("kid", 1), ("sid", 2), ("gen", 3), ("br", 4)].map(|(name, index)| (name.to_owned(), part(index).into()));
     let mut claims = Map::from_iter(claims);
     claims.insert("sid".into(), value!(token.sid()));
     Some(Inspected { kind: "a refresh token of Remint", header: Map::new(), claims })
@@ -172,7 +173,8 @@ mod tests {
     fn token() -> String {
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = part(value!({"alg": "ES256", "typ": "at+jwt", "kid": "k1"}));
-        let claims = part(value!({"iss": "https://id.example", "exp": 5100, "iat": 4900, "cv": 3, "nickname": "a\u{1b}da"}));
+        let claims =
+            part(value!({"iss": "https://id.example", "exp": 5100, "iat": 4900, "cv": 3, "nickname": "a\u{1b}da"}));
         format!("{header}.{claims}.SIGNATURE_BYTES")
     }
 
@@ -180,7 +182,9 @@ mod tests {
     fn every_claim_is_told_in_words_with_relative_times_and_without_the_signature() {
         let inspected = jwt(&token()).unwrap();
         let text = inspected.text(Timestamp::from_secs(5000));
-        for word in ["RFC 9068", "5100 (1970-01-01 01:25:00Z, in 1 min 40 s)", "1 min 40 s ago", "calls it stale", "mapped"] {
+        for word in
+            ["RFC 9068", "5100 (1970-01-01 01:25:00Z, in 1 min 40 s)", "1 min 40 s ago", "calls it stale", "mapped"]
+        {
             assert!(text.contains(word), "{word}: {text}");
         }
         assert!(!text.contains("SIGNATURE") && !text.contains('\u{1b}'), "{text}");

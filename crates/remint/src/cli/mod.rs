@@ -20,6 +20,7 @@ mod password;
 mod show;
 
 use crate::config::{BadConfig, Config, Environment, Flags, Key};
+use crate::dev::DevError;
 use crate::serve::ServeError;
 use crate::{dev, serve};
 
@@ -157,6 +158,17 @@ impl From<ServeError> for CliError {
     }
 }
 
+impl From<DevError> for CliError {
+    fn from(error: DevError) -> Self {
+        match error {
+            DevError::PortTaken { .. } | DevError::NotDev(_) | DevError::TooFast { .. } => Self::usage(error),
+            DevError::Serve(_) | DevError::Listen(_) | DevError::Folder { .. } | DevError::Damaged(_) => {
+                Self::failed(error)
+            }
+        }
+    }
+}
+
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         Self::failed(error)
@@ -191,8 +203,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn report(json: bool, error: &CliError) -> ExitCode {
-    let text =
-        if json { json!({ "error": error.message }).to_string() } else { format!("remint: {}", error.message) };
+    let text = if json { json!({ "error": error.message }).to_string() } else { format!("remint: {}", error.message) };
     let _ = writeln!(std::io::stderr(), "{text}"); // nothing can be done where even that fails
     ExitCode::from(error.exit.code())
 }
@@ -266,7 +277,9 @@ mod tests {
 
     #[test]
     fn a_wrong_command_is_a_usage_error() {
-        for wrong in [&["remint", "sever"][..], &["remint", "user", "create"], &["remint", "key", "rotate", "--now", "x"]] {
+        for wrong in
+            [&["remint", "sever"][..], &["remint", "user", "create"], &["remint", "key", "rotate", "--now", "x"]]
+        {
             let error = Cli::try_parse_from(wrong).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{wrong:?}");
         }
@@ -275,8 +288,22 @@ mod tests {
     #[test]
     fn every_setting_of_serve_that_is_a_flag_reaches_the_configuration() {
         let cli = Cli::try_parse_from([
-            "remint", "serve", "--public-url", "u", "--master-key-file", "m", "--listen", "l", "--operations-listen", "o",
-            "--trusted-proxies", "10.0.0.0/8,::1", "--log", "warn", "--log-format", "json",
+            "remint",
+            "serve",
+            "--public-url",
+            "u",
+            "--master-key-file",
+            "m",
+            "--listen",
+            "l",
+            "--operations-listen",
+            "o",
+            "--trusted-proxies",
+            "10.0.0.0/8,::1",
+            "--log",
+            "warn",
+            "--log-format",
+            "json",
         ]);
         let Command::Serve(serving) = cli.unwrap().command else { panic!("not serve") };
         let mut flags = Flags::default();

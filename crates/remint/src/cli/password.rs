@@ -21,11 +21,9 @@ impl PasswordFrom {
     /// The password.
     pub(super) fn read(&self) -> Result<Zeroizing<String>, CliError> {
         let text = match &self.password_file {
-            Some(file) if file != Path::new("-") => {
-                Zeroizing::new(std::fs::read_to_string(file).map_err(|error| {
-                    CliError::usage(format!("the password file {} cannot be read: {error}", file.display()))
-                })?)
-            }
+            Some(file) if file != Path::new("-") => Zeroizing::new(std::fs::read_to_string(file).map_err(|error| {
+                CliError::usage(format!("the password file {} cannot be read: {error}", file.display()))
+            })?),
             None if std::io::stdin().is_terminal() => return asked(),
             Some(_) | None => line()?,
         };

@@ -45,7 +45,8 @@ fn table(rows: &[Value]) -> String {
 
 fn lines(members: &Map<String, Value>) -> String {
     let width = members.keys().map(String::len).max().unwrap_or_default();
-    let line = |(name, value): (&String, &Value)| format!("{name:width$}  {}", scalar(name, value)).trim_end().to_owned();
+    let line =
+        |(name, value): (&String, &Value)| format!("{name:width$}  {}", scalar(name, value)).trim_end().to_owned();
     members.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -103,9 +104,13 @@ mod tests {
 
     #[test]
     fn a_list_is_a_table_without_empty_columns_and_a_thing_is_lines() {
-        let list = json!({ "keys": [{"kid": "a", "since": 0, "signs_at": null}, {"kid": "b", "since": 1}], "next": null });
+        let list =
+            json!({ "keys": [{"kid": "a", "since": 0, "signs_at": null}, {"kid": "b", "since": 1}], "next": null });
         let shown = text(&list);
-        assert!(shown.contains("KID") && shown.contains("1970-01-01 00:00:01Z") && !shown.contains("SIGNS_AT"), "{shown}");
+        assert!(
+            shown.contains("KID") && shown.contains("1970-01-01 00:00:01Z") && !shown.contains("SIGNS_AT"),
+            "{shown}"
+        );
         assert_eq!(text(&json!({ "keys": [] })), "no keys");
         assert_eq!(text(&json!({ "id": "x", "scopes": ["a", "b"] })), "id      x\nscopes  a, b");
     }

@@ -11,7 +11,7 @@ use remint_core::refusal::Refusal;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::admin::{AdminError, apis, attributes, clients, keys, sessions, users};
+use crate::admin::{AdminError, apis, attributes, checks, clients, keys, sessions, users};
 use crate::app::App;
 use crate::failure::{BadRequest, Failure};
 use crate::http::body::Json;
@@ -38,6 +38,7 @@ pub fn router(app: App) -> Router {
         .route("/admin/api/clients/{id}/secret", post(rotate_client_secret))
         .route("/admin/api/keys", get(list_keys).post(rotate_key))
         .route("/admin/api/keys/{kid}", axum::routing::delete(withdraw_key))
+        .route("/admin/api/checks", get(list_checks))
         .fallback(|| async { AdminError::NotFound { what: "endpoint", name: "of that path".into() } })
         .with_state(app)
 }
@@ -113,8 +114,7 @@ struct CreateUser {
 
 async fn create_user(State(app): State<App>, body: Json) -> Done {
     let members = ["identifiers", "password", "attributes"];
-    let CreateUser { identifiers, password, attributes } =
-        body.read(&members)?;
+    let CreateUser { identifiers, password, attributes } = body.read(&members)?;
     let new = users::NewUser { identifiers, password, attributes };
     made(users::create(&app, new).await?)
 }
@@ -224,11 +224,14 @@ struct Rotate {
 }
 
 async fn rotate_key(State(app): State<App>, body: Json) -> Done {
-    let Rotate { purpose, at_once } =
-        body.read(&["purpose", "at_once"])?;
+    let Rotate { purpose, at_once } = body.read(&["purpose", "at_once"])?;
     ok(keys::rotate(&app, &purpose, at_once == Some(true)).await?)
 }
 
 async fn withdraw_key(State(app): State<App>, Path(kid): Path<String>) -> Done {
     ok(keys::withdraw(&app, &kid).await?)
+}
+
+async fn list_checks(State(app): State<App>) -> Done {
+    ok(checks::run(&app).await?)
 }

@@ -142,9 +142,9 @@ impl Settings {
 pub(in crate::cli) async fn run(setup: &Setup, command: Client) -> Result<(), CliError> {
     let (method, path, body) = match command {
         Client::Create { id, confidential, settings } => {
-            let policy = settings.policy(None).ok_or_else(|| {
-                CliError::usage("a client needs --policy: rolling, fixed, refresh or cookie")
-            })?;
+            let policy = settings
+                .policy(None)
+                .ok_or_else(|| CliError::usage("a client needs --policy: rolling, fixed, refresh or cookie"))?;
             let mut body = settings.members()?;
             body.insert("id".into(), json!(id));
             body.insert("confidential".into(), json!(confidential));

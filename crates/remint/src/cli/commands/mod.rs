@@ -16,9 +16,8 @@ fn pairs(all: &[String]) -> Result<Map<String, Value>, CliError> {
 }
 
 fn split(pair: &str) -> Result<(String, Value), CliError> {
-    let (name, value) = pair
-        .split_once('=')
-        .ok_or_else(|| CliError::usage(format!("`{pair}` is not of the form name=value")))?;
+    let (name, value) =
+        pair.split_once('=').ok_or_else(|| CliError::usage(format!("`{pair}` is not of the form name=value")))?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
     Ok((name.to_owned(), value))
 }
