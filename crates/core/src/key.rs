@@ -167,8 +167,8 @@ pub struct Lives {
     pub longest_token: Duration,
 }
 
-/// Beyond the longest token's life: for the leeway of verifiers, for clocks that differ, and for whoever took the key in
-/// hand just before.
+/// Beyond the longest token's life: for the leeway of verifiers, for clocks that differ, and for whoever took the key
+/// in hand just before.
 const MARGIN: Duration = Duration::from_secs(3600);
 
 impl Lives {

@@ -263,7 +263,8 @@ pub struct Setting {
     pub idle: Duration,
     /// The MAC key that new heads are derived with.
     pub current_kid: MacKeyId,
-    /// For one-process confidential clients: inside R the head itself is returned. Gives up I7.
+    /// For one-process confidential clients: where the head was presented and none follows it, it is returned (rows 5
+    /// and 7, and in doubt). Gives up I7.
     pub always_return_refresh: bool,
     /// For W after the start, after the store was lost and found, and after a stall: commits may be missing.
     pub in_doubt: bool,
@@ -367,12 +368,14 @@ impl Step {
             Some(chain) => success(chain, Answer::WithHead, false),
             None => Decision::refused(Refusal::SessionExpired), // the line of positions has run out
         };
+        // What is presented is the head: returning it returns the very same bytes.
+        let kept = if set.always_return_refresh { Answer::WithHead } else { Answer::AccessOnly };
         match self {
-            Self::InDoubt { ack } => in_doubt(session, chain, ack, now),
-            Self::Acknowledge if set.always_return_refresh => success(chain.acked(now), Answer::WithHead, false),
-            Self::Acknowledge => success(chain.acked(now), Answer::AccessOnly, false),
+            Self::InDoubt { ack: true } => in_doubt(session, chain.acked(now), kept),
+            Self::InDoubt { ack: false } => in_doubt(session, chain.clone(), Answer::AccessOnly),
+            Self::Acknowledge => success(chain.acked(now), kept, false),
             Self::Rotate => onward(chain.rotated(set.current_kid, now)),
-            Self::CatchUp => success(chain.caught_up(token, now), Answer::AccessOnly, true),
+            Self::CatchUp => success(chain.caught_up(token, now), kept, true),
             Self::Deliver => success(chain.delivered(now), Answer::WithHead, false),
             Self::Branch => onward(chain.branched(set.current_kid, now)),
             Self::Theft if set.in_doubt => Decision::refused(Refusal::InDoubt { retry_after: set.windows.parent }),
@@ -385,9 +388,8 @@ impl Step {
     }
 }
 
-/// While commits may be missing: an access token, no refresh token, and nothing written but that the head was seen.
-fn in_doubt(session: &Session, chain: &Chain, ack: bool, now: Timestamp) -> Decision {
-    let acked = if ack { chain.acked(now) } else { chain.clone() };
-    let after = Session { continuity: Continuity::Refresh(acked), ..session.clone() };
-    Decision { answer: Ok(Answer::AccessOnly), session: (after != *session).then_some(after), caught_up: false }
+/// While commits may be missing: an access token, no successor, and nothing written but that the head was seen.
+fn in_doubt(session: &Session, chain: Chain, answer: Answer) -> Decision {
+    let after = Session { continuity: Continuity::Refresh(chain), ..session.clone() };
+    Decision { answer: Ok(answer), session: (after != *session).then_some(after), caught_up: false }
 }

@@ -362,6 +362,17 @@ fn row_5_returns_the_head_itself_to_a_client_that_asked_for_it() {
 }
 
 #[test]
+fn in_doubt_and_ahead_of_its_row_too_such_a_client_keeps_its_head() {
+    let mut scene = Scene::midway();
+    (scene.set.always_return_refresh, scene.set.in_doubt) = (true, true);
+    let (doubted, then) = scene.present(at(5, 1), WINDOW + 1);
+    assert_eq!((doubted.answer, then.chain().head), (Ok(Answer::WithHead), at(5, 1)));
+    assert_eq!(scene.present(at(4, 1), 1).0.answer, Ok(Answer::AccessOnly), "a parent gets no head while in doubt");
+    let (ahead, then) = scene.present(at(7, 0), 1);
+    assert_eq!((ahead.answer, then.chain().head), (Ok(Answer::WithHead), at(7, 0)));
+}
+
+#[test]
 fn row_6_a_head_past_its_window_is_rotated() {
     let mut scene = Scene::acked(3);
     scene.set.current_kid = NEW_KID;

@@ -77,6 +77,12 @@ fn after_a_theft_thief_and_victim_alternate_at_most_twice() {
 }
 
 #[test]
+fn clocks_a_tick_apart_let_them_alternate_no_more_often() {
+    let apart = World { skew: 1, parent_window: 3, rotate_window: 3, ..World::with_thief(Variant::Shipped, 1, 2) };
+    assert_breaks(apart, NONE);
+}
+
+#[test]
 fn clocks_a_tick_apart_need_windows_a_tick_longer() {
     for (flight, parallel) in [(1, 4), (2, 3)] {
         let apart = World { skew: 1, ..World::honest(Variant::Shipped, flight, parallel) };

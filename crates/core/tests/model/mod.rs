@@ -143,7 +143,7 @@ impl World {
             next.before.drain(..next.before.len().saturating_sub(kept));
         }
         if decision.answer.is_ok() && self.thief {
-            next.turns = state.turns.after(request.from, reaches, self.parent_window);
+            next.turns = state.turns.after(request.from, reaches, self.parent_window + self.skew);
         }
         if decision.answer == Ok(Answer::WithHead) && reaches {
             next.messages.push(Message { kind: Kind::Answer, token: next.row.chain.head, ..request });
