@@ -37,13 +37,17 @@ export async function dev({ speed = 1 } = {}) {
   return { ...facts, stop }
 }
 
-/** Logs the demo's user in; answers the token response. */
-export async function login({ issuer, user }, client_id) {
+/** Logs the demo's user in; answers the token response. A busy machine may not hash a password in time: 503. */
+export async function login({ issuer, user }, client_id, attempts = 10) {
   const answer = await fetch(`${issuer}/session`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ ...user, client_id }),
   })
+  if (answer.status === 503 && attempts > 1) {
+    await seconds(1)
+    return login({ issuer, user }, client_id, attempts - 1)
+  }
   if (answer.status !== 200) throw new Error(`log-in: ${answer.status} ${await answer.text()}`)
   return answer.json()
 }
