@@ -167,15 +167,21 @@ pub struct Lives {
     pub longest_token: Duration,
 }
 
-/// Beyond the longest token's life, for the leeway of verifiers and for clocks that differ.
+/// Beyond the longest token's life: for the leeway of verifiers, for clocks that differ, and for whoever took the key
+/// in hand just before.
 const MARGIN: Duration = Duration::from_secs(3600);
 
 impl Lives {
+    /// How long a token that a key signed can live on after the key was put away.
+    pub fn horizon(&self) -> Duration {
+        self.longest_token.saturating_add(MARGIN)
+    }
+
     /// How long a key is still believed after it signed last. A refresh key stays for the longest life that a session
     /// can have.
     fn believed(&self, purpose: Purpose) -> Duration {
         match purpose {
-            Purpose::Sign(_) => self.longest_token.saturating_add(self.jwks_max_age).saturating_add(MARGIN),
+            Purpose::Sign(_) => self.horizon().saturating_add(self.jwks_max_age),
             Purpose::Refresh => LONGEST.saturating_add(MARGIN),
         }
     }
@@ -312,4 +318,200 @@ pub fn withdrawal(keys: &[Key], kid: &str, now: Timestamp) -> Result<Plan, NoSuc
         plan.made = next.is_none().then_some(KeyState::Current);
     }
     Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{HashMap, HashSet};
+
+    const SIGN: Purpose = Purpose::Sign(Algorithm::Es256);
+    const LIVES: Lives = Lives {
+        jwks_max_age: Duration::from_secs(300),
+        rotate_every: Duration::from_secs(90 * 24 * 3600),
+        longest_token: Duration::from_secs(7 * 24 * 3600),
+    };
+
+    fn key(kid: &str, purpose: Purpose, state: KeyState, since: Timestamp) -> Key {
+        let sealed = Sealed::from_bytes(vec![1]);
+        Key { kid: kid.into(), purpose, state, since, created_at: since, sealed, public: None, rev: Rev::NEW }
+    }
+
+    fn signing(kid: &str, state: KeyState, since_secs: i64) -> Key {
+        key(kid, SIGN, state, Timestamp::from_secs(since_secs))
+    }
+
+    /// The keys of one purpose as a store would hold them, and what was seen of them.
+    struct World {
+        purpose: Purpose,
+        now: Timestamp,
+        keys: Vec<Key>,
+        made: HashSet<String>,
+        used_last: HashMap<String, Timestamp>,
+        withdrawn: HashSet<String>,
+    }
+
+    impl World {
+        fn new(purpose: Purpose) -> Self {
+            let (keys, made) = (vec![], HashSet::new());
+            let (used_last, withdrawn) = (HashMap::new(), HashSet::new());
+            let mut world = Self { purpose, now: Timestamp::from_secs(0), keys, made, used_last, withdrawn };
+            world.tick();
+            world
+        }
+
+        fn tick(&mut self) {
+            let plan = due(&self.keys, self.purpose, &LIVES, self.now);
+            self.apply(plan, true);
+            assert!(due(&self.keys, self.purpose, &LIVES, self.now).is_empty(), "a second tick has nothing to do");
+        }
+
+        fn rotate(&mut self, at_once: bool) {
+            match rotation(&self.keys, self.purpose, &LIVES, at_once, self.now) {
+                Rotation::Now { plan, early } => self.apply(plan, !early),
+                Rotation::Later { plan, signs_at } => {
+                    self.apply(plan, true);
+                    let next = in_state(&self.keys, self.purpose, KeyState::Next).expect("it was announced");
+                    assert_eq!(LIVES.signs_at(next), signs_at);
+                }
+            }
+        }
+
+        fn withdraw(&mut self, which: usize) {
+            let kid = self.keys[which % self.keys.len()].kid.clone();
+            let plan = withdrawal(&self.keys, &kid, self.now).unwrap();
+            self.withdrawn.insert(kid);
+            self.apply(plan, false);
+        }
+
+        fn apply(&mut self, plan: Plan, announced: bool) {
+            for moved in plan.moved {
+                let row = self.keys.iter_mut().find(|key| key.kid == moved.kid).expect("only what is there moves");
+                if announced && row.state == KeyState::Next && moved.state == KeyState::Current {
+                    assert!(self.now >= LIVES.signs_at(row), "it signs before verifiers can know it");
+                }
+                *row = moved;
+            }
+            for removed in plan.removed {
+                let used = self.used_last.get(&removed.kid).copied().unwrap_or(removed.created_at);
+                let life = match self.purpose {
+                    Purpose::Sign(_) => LIVES.longest_token,
+                    Purpose::Refresh => LONGEST,
+                };
+                assert!(self.now > used.plus(life), "what it signed still lives");
+                self.keys.retain(|key| key.kid != removed.kid);
+            }
+            if let Some(state) = plan.made {
+                let kid = match self.purpose {
+                    Purpose::Refresh => next_mac_key_id(&self.keys).unwrap().0.to_string(),
+                    Purpose::Sign(_) => format!("k{}", self.made.len()),
+                };
+                assert!(self.made.insert(kid.clone()), "an id is given twice");
+                self.keys.push(key(&kid, self.purpose, state, self.now));
+            }
+            self.check();
+        }
+
+        fn check(&mut self) {
+            let of = |state| self.keys.iter().filter(move |key| key.state == state);
+            assert_eq!(of(KeyState::Current).count(), 1, "always one current key");
+            assert!(of(KeyState::Next).count() <= 1);
+            let believed = |key: &&Key| key.state != KeyState::Withdrawn;
+            assert!(self.keys.iter().filter(believed).all(|key| !self.withdrawn.contains(&key.kid)));
+            let current = of(KeyState::Current).next().expect("counted").kid.clone();
+            self.used_last.insert(current, self.now);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn whatever_comes_one_key_is_current_and_no_key_goes_before_its_tokens(
+            refresh in any::<bool>(),
+            steps in prop::collection::vec((0u8..8, 0u64..40 * 24 * 3600, 0usize..9), 1..80),
+        ) {
+            let mut world = World::new(if refresh { Purpose::Refresh } else { SIGN });
+            for (what, seconds, which) in steps {
+                let short = if what % 2 == 0 { seconds } else { seconds % 700 };
+                world.check(); // the current key is used until just before
+                world.now = world.now.plus(Duration::from_secs(short));
+                world.check();
+                match what {
+                    0..=4 => world.tick(),
+                    5 => world.rotate(false),
+                    6 => world.rotate(true),
+                    _ => world.withdraw(which),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_next_key_is_announced_before_the_current_one_is_old_and_signs_when_it_is() {
+        let current = signing("a", KeyState::Current, 0);
+        let old = Timestamp::default().plus(LIVES.rotate_every);
+        let announce = old.minus(LIVES.jwks_max_age);
+        let keys = [current.clone()];
+        assert!(due(&keys, SIGN, &LIVES, announce.minus(Duration::from_micros(1))).is_empty());
+        assert_eq!(due(&keys, SIGN, &LIVES, announce).made, Some(KeyState::Next));
+        let keys = [current, key("b", SIGN, KeyState::Next, announce)];
+        assert!(due(&keys, SIGN, &LIVES, old.minus(Duration::from_micros(1))).is_empty());
+        let states: Vec<_> = due(&keys, SIGN, &LIVES, old).moved.into_iter().map(|key| (key.kid, key.state)).collect();
+        assert_eq!(states, [("a".to_owned(), KeyState::Retired), ("b".to_owned(), KeyState::Current)]);
+    }
+
+    #[test]
+    fn a_retired_key_goes_when_the_longest_token_that_it_signed_has_expired() {
+        let keys = [signing("a", KeyState::Retired, 0), signing("b", KeyState::Current, 0)];
+        let early = due(&keys, SIGN, &LIVES, Timestamp::default().plus(LIVES.longest_token));
+        assert_eq!(early, Plan::default());
+        let late = Timestamp::default().plus(LIVES.longest_token + LIVES.jwks_max_age + MARGIN);
+        assert_eq!(due(&keys, SIGN, &LIVES, late).removed, keys[..1]);
+    }
+
+    #[test]
+    fn a_clock_set_back_makes_nothing_due() {
+        let keys = [signing("a", KeyState::Retired, 1000), signing("b", KeyState::Current, 1000)];
+        assert!(due(&keys, SIGN, &LIVES, Timestamp::from_secs(-9_000_000)).is_empty());
+    }
+
+    #[test]
+    fn a_withdrawn_current_key_gives_way_to_the_announced_one_or_to_a_new_one_at_once() {
+        let now = Timestamp::from_secs(5);
+        let (current, next) = (signing("a", KeyState::Current, 0), signing("b", KeyState::Next, 4));
+        let plan = withdrawal(&[current.clone(), next], "a", now).unwrap();
+        assert_eq!((plan.moved[1].state, plan.made), (KeyState::Current, None));
+        let plan = withdrawal(&[current], "a", now).unwrap();
+        assert!(plan.moved[0].sealed.is_empty(), "the private half is gone");
+        assert_eq!((plan.moved[0].state, plan.made), (KeyState::Withdrawn, Some(KeyState::Current)));
+        assert_eq!(withdrawal(&plan.moved, "a", now), Ok(Plan::default()));
+        assert!(withdrawal(&plan.moved, "b", now).is_err());
+    }
+
+    #[test]
+    fn a_refresh_key_stays_for_the_longest_session_and_its_number_is_never_given_again() {
+        let at = |secs| Timestamp::from_secs(secs);
+        let day = 24 * 3600;
+        let keys = [
+            key("1", Purpose::Refresh, KeyState::Retired, at(0)),
+            key("2", Purpose::Refresh, KeyState::Current, at(0)),
+        ];
+        let removed = |days: i64| due(&keys, Purpose::Refresh, &LIVES, at(days * day)).removed.len();
+        assert_eq!((removed(399), removed(401)), (0, 1));
+        let sessions_not_ended = [key("1", Purpose::Refresh, KeyState::Withdrawn, at(0)), keys[1].clone()];
+        assert!(due(&sessions_not_ended, Purpose::Refresh, &LIVES, at(401 * day)).removed.is_empty());
+        assert_eq!(next_mac_key_id(&keys), Some(MacKeyId(3)));
+        let last = [key(&u32::MAX.to_string(), Purpose::Refresh, KeyState::Current, at(0))];
+        assert_eq!(next_mac_key_id(&last), None);
+    }
+
+    #[test]
+    fn a_purpose_reads_as_it_is_written() {
+        for purpose in Algorithm::ALL.map(Purpose::Sign).into_iter().chain([Purpose::Refresh]) {
+            assert_eq!(purpose.as_str().parse(), Ok(purpose));
+        }
+        assert_eq!("HS256".parse::<Purpose>(), Err(UnknownPurpose));
+    }
 }

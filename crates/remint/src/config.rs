@@ -24,7 +24,7 @@ mod tests;
 
 pub use environment::Environment;
 pub use key::Key;
-use source::{Found, Sources};
+use source::Sources;
 
 /// Where the file is looked for, if no other is named: in the working directory.
 pub const DEFAULT_FILE: &str = "remint.toml";

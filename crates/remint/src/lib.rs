@@ -3,10 +3,14 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod admin;
 pub mod app;
 pub mod bearer;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
+pub mod dev;
 pub mod entropy;
 pub mod failure;
 pub mod feed;
@@ -16,6 +20,7 @@ pub mod keyring;
 pub mod listen;
 pub mod mint;
 pub mod ready;
+pub mod serve;
 pub mod settings;
 pub mod store;
 pub mod telemetry;

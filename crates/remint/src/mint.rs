@@ -217,3 +217,228 @@ impl Generations {
         self.young.get(of).or_else(|| self.old.get(of)).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use remint_core::client::{Api, Client};
+    use remint_core::id::UserId;
+    use remint_core::key::Purpose;
+    use remint_core::policy::{Policy, QUANTUM};
+    use remint_core::rev::Rev;
+    use remint_core::secret::SecretHash;
+    use remint_core::session::{Continuity, Device, Opening, Session};
+    use remint_core::token::Target;
+    use remint_core::user::User;
+    use serde_json::json;
+
+    use crate::clock::Clock;
+    use crate::keyring::MasterKey;
+    use crate::settings::KeyLives;
+    use crate::store::{Store, StoreOptions};
+
+    const ISSUER: &str = "https://id.example";
+    const NOW: Timestamp = Timestamp::from_secs(1_000_002);
+
+    struct Scene {
+        mint: Mint,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Scene {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(&folder.path().join("data"), StoreOptions::default(), [0; 16]).unwrap();
+            let (clock, entropy) = (Clock::manual(NOW), Entropy::system());
+            let master = MasterKey::from_random([1; 32]);
+            let keyring = Keyring::open(store, master, clock, entropy.clone(), KeyLives::default()).await.unwrap();
+            Self { mint: Mint::new(keyring, entropy, &ISSUER.parse().unwrap()), _folder: folder }
+        }
+
+        fn token(&self, claims: &TokenClaims) -> AccessToken {
+            self.mint.access_token(claims, Algorithm::Es256).unwrap().token
+        }
+    }
+
+    fn api() -> Api {
+        Api {
+            id: "demo-api".parse().unwrap(),
+            audience: "demo-api".parse().unwrap(),
+            scopes: "read".parse().unwrap(),
+            algorithm: Algorithm::Es256,
+            max_life: Policy::fixed().life(),
+            secret: SecretHash::of(b"secret"),
+            rev: Rev::NEW,
+        }
+    }
+
+    fn claims_of(user: &User, target: Target<'_>, sid: u8, now: Timestamp) -> TokenClaims {
+        let policy = Policy::rolling();
+        let client = json!({"id": "demo", "policy": policy, "apis": ["demo-api"], "scopes": "read",
+                            "mapping": {"nickname": "nickname"}});
+        let client: Client = serde_json::from_value(client).unwrap();
+        let opening = Opening {
+            sid: remint_core::id::SessionId::from_bytes([sid; 16]),
+            continuity: Continuity::Rolling,
+            scope: "read".parse().unwrap(),
+            amr: vec!["pwd".into()],
+            device: Device::default(),
+        };
+        let session = Session::open(user, &client.id, &policy, opening, NOW);
+        TokenClaims::of_session(ISSUER, user, &client, &session, target, None, QUANTUM, now)
+    }
+
+    fn user(nickname: &str) -> User {
+        let attributes = serde_json::from_value(json!({"nickname": nickname})).unwrap();
+        User::new(UserId::from_bytes([1; 16]), attributes, NOW)
+    }
+
+    fn claims(sid: u8, now: Timestamp) -> TokenClaims {
+        claims_of(&user("ada"), Target::Api(&api()), sid, now)
+    }
+
+    fn audience() -> [String; 1] {
+        ["demo-api".to_owned()]
+    }
+
+    #[tokio::test]
+    async fn a_minted_token_verifies_under_the_published_keys_and_is_an_access_token() {
+        let scene = Scene::new().await;
+        let minted = scene.mint.access_token(&claims(1, NOW), Algorithm::Es256).unwrap();
+        let read = scene.mint.verify_own(minted.token.reveal(), &audience(), NOW).unwrap();
+        assert_eq!((read.exp, read.sub.len()), (minted.expires_at.secs(), 22));
+        assert_eq!(read.rest["nickname"], "ada");
+        let header = minted.token.reveal().split('.').next().unwrap();
+        let header = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, header).unwrap();
+        let kid = scene.mint.keyring().signer(Algorithm::Es256).unwrap().kid().clone();
+        let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+        assert_eq!(header, json!({"alg": "ES256", "typ": "at+jwt", "kid": kid.as_str()}));
+    }
+
+    #[tokio::test]
+    async fn the_same_claims_are_the_same_bytes_within_a_quantum_and_others_in_the_next() {
+        let scene = Scene::new().await;
+        let first = scene.token(&claims(1, NOW));
+        let later = NOW.plus(Duration::from_secs(2));
+        assert_eq!(scene.token(&claims(1, later)), first, "two tabs, one token");
+        let next = scene.token(&claims(1, NOW.plus(QUANTUM)));
+        assert_ne!(next, first);
+        assert_eq!(scene.token(&claims(1, NOW)), first, "an answer that was under way across the border");
+        assert_ne!(scene.token(&claims(2, NOW)), first, "another session");
+        let changed = User { cv: 2, ..user("ada") };
+        assert_ne!(scene.token(&claims_of(&changed, Target::Api(&api()), 1, NOW)), first);
+    }
+
+    #[tokio::test]
+    async fn threads_that_mint_the_same_claims_at_once_give_the_same_bytes() {
+        let scene = Scene::new().await;
+        for round in 0..50 {
+            let claims = claims(round, NOW);
+            let gate = std::sync::Barrier::new(4);
+            let mint = || {
+                gate.wait();
+                scene.token(&claims)
+            };
+            let tokens =
+                std::thread::scope(|scope| [0; 4].map(|_| scope.spawn(mint)).map(|thread| thread.join().unwrap()));
+            assert!(tokens.iter().all(|token| *token == tokens[0]), "round {round}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_withdrawn_signs_nothing_more_not_even_what_is_remembered() {
+        let scene = Scene::new().await;
+        let first = scene.token(&claims(1, NOW));
+        let kid = scene.mint.keyring().signer(Algorithm::Es256).unwrap().kid().to_string();
+        scene.mint.keyring().withdraw(&kid).await.unwrap();
+        let refused = scene.mint.verify_own(first.reveal(), &audience(), NOW);
+        assert!(matches!(refused, Err(TokenError::UnknownKey { .. })));
+        let second = scene.token(&claims(1, NOW));
+        assert_ne!(second, first);
+        assert!(scene.mint.verify_own(second.reveal(), &audience(), NOW).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_retired_key_is_still_believed() {
+        let scene = Scene::new().await;
+        let token = scene.token(&claims(1, NOW));
+        scene.mint.keyring().rotate(Purpose::Sign(Algorithm::Es256), true).await.unwrap();
+        assert!(scene.mint.verify_own(token.reveal(), &audience(), NOW).is_ok());
+        assert_ne!(scene.token(&claims(1, NOW)), token);
+    }
+
+    #[tokio::test]
+    async fn a_token_for_an_api_is_no_account_token_and_an_expired_one_is_nothing() {
+        let scene = Scene::new().await;
+        let for_api = scene.token(&claims(1, NOW));
+        assert_eq!(scene.mint.verify_account_token(for_api.reveal(), NOW).err(), Some(TokenError::WrongAudience));
+        let issuer: Issuer = ISSUER.parse().unwrap();
+        let account = claims_of(&user("ada"), Target::Issuer(issuer.audience()), 1, NOW);
+        let account = scene.token(&account);
+        assert!(scene.mint.verify_account_token(account.reveal(), NOW).is_ok());
+        assert_eq!(scene.mint.verify_own(account.reveal(), &audience(), NOW).err(), Some(TokenError::WrongAudience));
+        let late = NOW.plus(Policy::rolling().life());
+        assert_eq!(scene.mint.verify_own(for_api.reveal(), &audience(), late).err(), Some(TokenError::Expired));
+        assert_eq!(scene.mint.verify_own(for_api.reveal(), &[], NOW).err(), Some(TokenError::WrongAudience));
+    }
+
+    #[tokio::test]
+    async fn claims_that_fit_into_no_header_are_refused_and_the_largest_that_fit_are_minted() {
+        let scene = Scene::new().await;
+        for algorithm in [Algorithm::Es256, Algorithm::Ps256] {
+            scene.mint.keyring().ensure(algorithm).await.unwrap();
+            let minted = |size: usize| {
+                let claims = claims_of(&user(&"x".repeat(size)), Target::Api(&api()), 1, NOW);
+                assert_eq!(
+                    scene.mint.fits(&claims, algorithm).is_ok(),
+                    scene.mint.access_token(&claims, algorithm).is_ok(),
+                    "{size}"
+                );
+                scene.mint.access_token(&claims, algorithm)
+            };
+            let largest = (0..3000).rev().find(|size| minted(*size).is_ok()).unwrap();
+            let length = minted(largest).unwrap().token.reveal().len();
+            assert!((jws::MAX_MINTED_BYTES - 8..=jws::MAX_MINTED_BYTES).contains(&length), "{length}");
+            let refused = minted(largest + 1).unwrap_err();
+            assert!(matches!(refused, MintError::Refused(Refusal::TokenTooLarge { .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_key_for_the_algorithm_nothing_is_minted() {
+        let scene = Scene::new().await;
+        let minted = scene.mint.access_token(&claims(1, NOW), Algorithm::EdDsa);
+        assert_eq!(minted, Err(MintError::NoKey { algorithm: Algorithm::EdDsa }));
+    }
+
+    #[tokio::test]
+    async fn a_token_cannot_be_printed() {
+        let scene = Scene::new().await;
+        let minted = scene.mint.access_token(&claims(1, NOW), Algorithm::Es256).unwrap();
+        assert!(!format!("{minted:?}").contains("eyJ"));
+    }
+
+    #[test]
+    fn the_memory_for_signatures_has_a_bound() {
+        let signatures = Signatures::default();
+        let signature: Arc<[u8]> = vec![0; 64].into();
+        for number in 0..3 * u32::try_from(REMEMBERED).unwrap() {
+            signatures.keep(Fingerprint::of(&number.to_string()), 5, Arc::clone(&signature));
+        }
+        let shard = |shard: &Mutex<Generations>| {
+            let shard = shard.lock().unwrap();
+            (shard.young.len(), shard.old.len())
+        };
+        assert!(
+            signatures
+                .0
+                .iter()
+                .map(shard)
+                .all(|(young, old)| young <= SIGNATURES_PER_SHARD && old <= SIGNATURES_PER_SHARD)
+        );
+        let all: usize = signatures.0.iter().map(shard).map(|(young, old)| young + old).sum();
+        assert!(all > REMEMBERED, "and it is used");
+    }
+}

@@ -9,7 +9,6 @@ use remint_core::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Stopwatch};
-use crate::store::{Clients, Store, StoreError};
 
 /// How often the process proves to itself that it is running.
 const TICK: Duration = Duration::from_secs(1);
@@ -28,15 +27,6 @@ impl Doubt {
     /// missing and requests to it may still be on the way; data that did not exist before can have lost nothing.
     pub fn at_start(now: Timestamp, data_is_new: bool) -> Self {
         Self(Arc::new(AtomicI64::new(if data_is_new { NEVER } else { now.micros() })))
-    }
-
-    /// The doubt of a process that starts at `now` on this store. Where no client is registered, no session can be
-    /// presented, so nothing that was lost could matter.
-    ///
-    /// # Errors
-    /// Where the store does not answer.
-    pub async fn starting(store: &Store, now: Timestamp) -> Result<Self, StoreError> {
-        Ok(Self::at_start(now, store.read(Clients).await?.is_empty()))
     }
 
     /// A cause for doubt, now. It replaces an earlier one: where the wall clock was moved, the old time means nothing.

@@ -4,13 +4,13 @@
 //! `Variant` bends a decision only to show that the properties notice.
 //!
 //! **Time.** A tick is the unit; it stands for F divided by `flight` (F is the longest time from a request being sent
-//! to its answer arriving). Only ages matter to the machine, so the clock stands still  and a tick moves
+//! to its answer arriving). Only ages matter to the machine, so the clock stands still and a tick moves
 //! every stored time into the past. An age beyond all windows is as good as any greater one and is kept at the least
 //! such age. Where clocks lie apart, each decision is taken by a node whose clock is right or ahead.
 //!
 //! **Places.** Only where a token stands to its row matters, so after each step all positions are renumbered around the
-//! oldest row that can still come back (`State::renumbered`): its head is 2.1, its parent 1.0, every dead
-//! branch 2.0, everything earlier 0.0. Positions ahead of it keep their distance.
+//! oldest row that can still come back (`State::renumbered`): its head is always one number, so is its parent,
+//! so are all its dead branches, so is everything earlier. Positions ahead of it keep their distance.
 //!
 //! By these two the state space is finite though nothing else is bounded: any number of requests, retries, rotations
 //! and branches one after another, for ever. What is bounded: how many requests are on the way at once (`parallel`),
@@ -143,7 +143,7 @@ impl World {
             next.before.drain(..next.before.len().saturating_sub(kept));
         }
         if decision.answer.is_ok() && self.thief {
-            next.turns = state.turns.after(request.from, reaches, self.parent_window);
+            next.turns = state.turns.after(request.from, reaches, self.parent_window + self.skew);
         }
         if decision.answer == Ok(Answer::WithHead) && reaches {
             next.messages.push(Message { kind: Kind::Answer, token: next.row.chain.head, ..request });

@@ -60,11 +60,11 @@ impl Row {
     }
 
     /// A tick later. Ages beyond `eldest` ticks are all the same.
-    fn aged(&mut self, eldest: u8) {
+    fn age(&mut self, eldest: u8) {
         let earliest = NOW.minus(TICK * eldest.into());
-        let aged = |t: Timestamp| t.minus(TICK).max(earliest);
-        self.chain.delivered_at = aged(self.chain.delivered_at);
-        self.chain.acked_at = self.chain.acked_at.map(aged);
+        for time in std::iter::once(&mut self.chain.delivered_at).chain(&mut self.chain.acked_at) {
+            *time = time.minus(TICK).max(earliest);
+        }
     }
 }
 
@@ -138,11 +138,11 @@ impl State {
     /// A tick later.
     pub(crate) fn ticked(&self, eldest: u8, parent_window: u8) -> Self {
         let mut next = self.clone();
-        next.row.aged(eldest);
-        next.before.iter_mut().for_each(|row| row.aged(eldest));
+        next.row.age(eldest);
+        next.before.iter_mut().for_each(|row| row.age(eldest));
         next.messages.iter_mut().for_each(|message| message.age += 1);
         next.doubt = self.doubt.map(|ticks| ticks + 1).filter(|ticks| *ticks <= parent_window);
-        next.turns.since = (self.turns.since + 1).min(parent_window + 1);
+        next.turns.since = (self.turns.since + 1).min(eldest);
         next
     }
 
@@ -194,7 +194,9 @@ fn renumber(oldest: &Chain, position: Position) -> Position {
 /// I8 counted. A *turn* is a run of yeses to one holder with none to the other between. It is *far* if more than W went
 /// by between the other's last yes and its first one, and a *success* once an answer of it reaches its holder. The
 /// counter says how many successes in far turns thief and victim had in alternation. A turn that is not far begins
-/// anew: while they stay within W of each other they are two tabs to the server.
+/// anew: while they stay within W of each other they are two tabs to the server. Within W means on some node's clock:
+/// where clocks lie apart, a turn is far if it is on all of them. The bound is that of a store that keeps its commits
+/// and is not in doubt: each fail-over can add to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Turns {
     holder: Holder,
@@ -203,7 +205,7 @@ pub(crate) struct Turns {
     since: u8,
     /// Whose success was counted last.
     counted: Option<Holder>,
-    /// Never above 3: one beyond what I8 allows.
+    /// Not counted beyond 3, one more than I8 allows.
     pub(crate) alternations: u8,
 }
 
@@ -212,8 +214,8 @@ impl Turns {
     const LOG_IN: Self = Self { holder: Holder::Tabs, far: false, since: 0, counted: None, alternations: 0 };
 
     /// After a yes to `holder`, which may have reached it.
-    pub(crate) fn after(self, holder: Holder, reached: bool, parent_window: u8) -> Self {
-        let far = if holder == self.holder { self.far } else { self.since > parent_window };
+    pub(crate) fn after(self, holder: Holder, reached: bool, window: u8) -> Self {
+        let far = if holder == self.holder { self.far } else { self.since > window };
         let turn = Self { holder, far, since: 0, ..self };
         if !far {
             Self { counted: None, alternations: 0, ..turn }
@@ -225,10 +227,16 @@ impl Turns {
     }
 }
 
-/// The token by its place in this numbering.
+/// The token by its place to the oldest row that can come back.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Position { generation, branch } = self.token;
-        write!(f, "{:?} of {:?} with {generation}.{branch}, sent {} ago", self.kind, self.from, self.age)
+        let place = match self.token {
+            HEAD => "the head",
+            PARENT => "the parent",
+            DEAD => "a dead branch",
+            OLD => "an old one",
+            _ => "one ahead",
+        };
+        write!(f, "{:?} of {:?} with {place}, sent {} ago", self.kind, self.from, self.age)
     }
 }

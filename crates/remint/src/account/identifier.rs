@@ -93,3 +93,100 @@ fn domain_name(text: &str) -> Result<String, BadIdentifier> {
     let ascii = Uts46::new().to_ascii(text.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify);
     Ok(ascii.map_err(|_| BadIdentifier)?.into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Option<String> {
+        text.parse().ok().map(|CanonicalIdentifier(text)| text)
+    }
+
+    #[test]
+    fn all_ways_to_type_one_identifier_come_to_one() {
+        for (typed, canonical) in [
+            ("Ada", "ada"),
+            ("  ada\n", "ada"),
+            ("ＡＤＡ", "ada"),
+            ("Ada.Lovelace+News@Example.TEST", "ada.lovelace+news@example.test"),
+            ("ada＠example.test", "ada@example.test"),
+            ("Ada@BÜCHER.example", "ada@xn--bcher-kva.example"),
+            ("ada@xn--bcher-kva.example", "ada@xn--bcher-kva.example"),
+            ("ada@example。test", "ada@example.test"),
+            ("Jose\u{301}", "josé"),
+            ("ÅSA", "åsa"),
+            ("a\u{30a}sa", "åsa"),
+            ("ada@straße.example", "ada@xn--strae-oqa.example"), // non-transitional: not strasse.example
+            ("דוד@example.test", "דוד@example.test"),
+        ] {
+            assert_eq!(read(typed).as_deref(), Some(canonical), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_name_or_one_address_is_nothing() {
+        let long_local = format!("{}@example.test", "a".repeat(65));
+        let long_domain = format!("a@{}.test", "b".repeat(64));
+        let long = format!("{}@{}.test", "a".repeat(64), ["b".repeat(63), "c".repeat(63), "d".repeat(63)].join("."));
+        for wrong in [
+            "",
+            "   ",
+            "ada lovelace",
+            "a@x.test,b@y.test",
+            "a@x.test;b@y.test",
+            "a@x.test b@y.test",
+            "a@b@c.test",
+            "a＠b@c.test",
+            "@example.test",
+            "ada@",
+            "ada@.test",
+            "ada@example..test",
+            ".ada@example.test",
+            "ada.@example.test",
+            "a..b@example.test",
+            "\"ada\"@example.test",
+            "Ada <ada@example.test>",
+            "ada(comment)@example.test",
+            "ada@[127.0.0.1]",
+            "ada@exa_mple.test",
+            "ada@-example.test",
+            "ada@example.test/",
+            "ada@example.test\r\nBcc: x@y.test",
+            "ada\0",
+            "a\u{202e}da",
+            "a\u{200b}da",
+            &long_local,
+            &long_domain,
+            &long,
+            &"a".repeat(255),
+            &"ａ".repeat(4000),
+        ] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+        assert!(read(&"a".repeat(254)).is_some());
+    }
+
+    #[test]
+    fn letters_that_only_look_alike_are_different_people() {
+        assert_ne!(read("раypal"), read("paypal")); // the first two are Cyrillic
+    }
+
+    #[test]
+    fn an_identifier_is_not_printed() {
+        assert_eq!(format!("{:?}", "ada".parse::<CanonicalIdentifier>().unwrap()), "CanonicalIdentifier(..)");
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_text_is_its_own_canonical_form(
+            text in prop_oneof!["\\PC{0,12}", "[a-zA-Z@.ＡＢäÄßſİıǅΣς+_-]{1,16}", "\\PC{1,5}@\\PC{1,8}\\.test"],
+        ) {
+            if let Some(canonical) = read(&text) {
+                prop_assert_eq!(read(&canonical), Some(canonical.clone()));
+                prop_assert_eq!(read(&format!(" {text}\t")), Some(canonical.clone()));
+                prop_assert!(canonical.len() <= MAX_BYTES && canonical.matches('@').count() <= 1);
+            }
+        }
+    }
+}

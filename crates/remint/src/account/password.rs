@@ -208,3 +208,167 @@ impl Stored {
         Some(Self { argon2: Argon2::new(algorithm, version, params), salt: hash.salt?, output: hash.hash?, outdated })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    use futures_util::future::join_all;
+
+    fn limits(at_once: usize, queue: usize) -> Limits {
+        Limits { hashing_at_once: at_once, hashing_queue: queue, ..Limits::default() }
+    }
+
+    fn passwords() -> Passwords {
+        Passwords::new(&limits(2, 8), Entropy::system()).unwrap()
+    }
+
+    fn password(text: &str) -> Password {
+        Password::new(text.to_owned()).unwrap()
+    }
+
+    const RIGHT: Verdict = Verdict::Right { outdated: false };
+
+    #[tokio::test]
+    async fn a_password_matches_its_own_hash_only_and_no_two_hashes_are_alike() {
+        let passwords = passwords();
+        let hash = passwords.hash(password("analytical engine")).await.unwrap();
+        assert!(hash.as_phc().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.as_phc());
+        assert_ne!(passwords.hash(password("analytical engine")).await.unwrap().as_phc(), hash.as_phc());
+        assert_eq!(passwords.verify(password("analytical engine"), Some(hash.clone())).await, Ok(RIGHT));
+        for wrong in ["analytical engin", "analytical engine ", "Analytical engine"] {
+            assert_eq!(passwords.verify(password(wrong), Some(hash.clone())).await, Ok(Verdict::Wrong));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_costs_as_many_computations_as_a_known_one() {
+        let passwords = passwords();
+        let hash = passwords.hash(password("right")).await.unwrap();
+        let mut costs = Vec::new();
+        for stored in [Some(hash), None] {
+            let before = passwords.computed();
+            assert_eq!(passwords.verify(password("wrong"), stored).await, Ok(Verdict::Wrong));
+            costs.push(passwords.computed() - before);
+        }
+        assert_eq!(costs, [1, 1]);
+        let dummy = Stored::read(&passwords.0.dummy).unwrap();
+        assert!(!dummy.outdated, "and each is of the same size");
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_user_no_password_is_right() {
+        let passwords = Passwords::new(&limits(1, 1), Entropy::system()).unwrap();
+        let known = passwords.hash(password("x")).await.unwrap();
+        let with_known_dummy = Inner {
+            jobs: passwords.0.jobs.clone(),
+            places: Arc::clone(&passwords.0.places),
+            entropy: Entropy::system(),
+            dummy: known,
+            computed: Arc::clone(&passwords.0.computed),
+        };
+        let passwords = Passwords(Arc::new(with_known_dummy));
+        assert_eq!(passwords.verify(password("x"), None).await, Ok(Verdict::Wrong), "even if somebody knew it");
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_other_parameters_still_verifies_and_says_that_it_is_outdated() {
+        let passwords = passwords();
+        let old = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap());
+        let old = old.hash_password_with_salt(b"right", b"sixteen bytes ok").unwrap().to_string();
+        let verdict = passwords.verify(password("right"), Some(PasswordHash::from_phc(old))).await;
+        assert_eq!(verdict, Ok(Verdict::Right { outdated: true }));
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_cannot_be_computed_is_an_error_and_not_a_wrong_password() {
+        let passwords = passwords();
+        let good = passwords.hash(password("x")).await.unwrap().as_phc().to_owned();
+        let (parameters, _) = good.rsplit_once('$').unwrap();
+        for corrupt in [
+            "",
+            "x",
+            "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW",
+            &good.replace("argon2id", "argon2i"),
+            &good.replace("v=19", "v=18"),
+            &good.replace("m=19456", "m=4194304"),
+            &good.replace("t=2", "t=99999"),
+            &good.replace("m=19456", "m=1"),
+            &good[..good.len() / 2],
+            parameters,
+        ] {
+            let verdict = passwords.verify(password("x"), Some(PasswordHash::from_phc(corrupt.to_owned()))).await;
+            assert_eq!(verdict, Err(PasswordError::Unusable), "{corrupt}");
+        }
+    }
+
+    /// Holds every thread of the pool at work until the sender is dropped; answers when all are at it.
+    async fn occupied(passwords: &Passwords, threads: usize) -> (mpsc::Sender<()>, Vec<tokio::task::JoinHandle<()>>) {
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let (busy, mut started) = tokio::sync::mpsc::unbounded_channel();
+        let mut jobs = Vec::new();
+        for _ in 0..threads {
+            let (passwords, held, busy) = (passwords.clone(), Arc::clone(&held), busy.clone());
+            let work = move || {
+                busy.send(()).unwrap();
+                let _released = held.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                Ok(())
+            };
+            jobs.push(tokio::spawn(async move { passwords.queued(work).await.unwrap() }));
+        }
+        for _ in 0..threads {
+            started.recv().await.unwrap();
+        }
+        (release, jobs)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_more_than_may_work_and_wait_is_turned_away_and_the_others_are_served() {
+        let passwords = Passwords::new(&limits(1, 3), Entropy::system()).unwrap();
+        let (release, _jobs) = occupied(&passwords, 1).await;
+        let mut calls: Vec<_> = (0..10).map(|_| Box::pin(passwords.hash(password("x")))).collect();
+        let mut turned_away = 0;
+        for call in &mut calls {
+            if let Some(answer) = futures_util::FutureExt::now_or_never(call.as_mut()) {
+                assert_eq!(answer.err(), Some(PasswordError::Overloaded { retry_after: RETRY_AFTER }));
+                turned_away += 1;
+            }
+        }
+        assert_eq!(turned_away, 7, "three wait, seven are told to come back");
+        drop(release);
+        let waiting = calls.split_off(0).into_iter().take(3);
+        assert!(join_all(waiting).await.into_iter().all(|answer| answer.is_ok()));
+        assert!(passwords.hash(password("x")).await.is_ok(), "and the places are free again");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_caller_that_goes_away_gives_no_place_free_early_and_its_work_is_not_done() {
+        let passwords = Passwords::new(&limits(1, 1), Entropy::system()).unwrap();
+        let (release, jobs) = occupied(&passwords, 1).await;
+        let before = passwords.computed();
+        let mut gone = Box::pin(passwords.hash(password("x")));
+        assert!(futures_util::FutureExt::now_or_never(gone.as_mut()).is_none(), "it waits");
+        drop(gone);
+        let turned_away = passwords.hash(password("x")).await.err();
+        assert_eq!(
+            turned_away,
+            Some(PasswordError::Overloaded { retry_after: RETRY_AFTER }),
+            "its place is still taken"
+        );
+        drop(release);
+        join_all(jobs).await;
+        // One thread serves in order: when this is answered, the work of the one who went has been passed over.
+        while passwords.hash(password("y")).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(passwords.computed() - before, 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_password_is_printed() {
+        let passwords = passwords();
+        assert!(!format!("{passwords:?}").contains("argon2"));
+    }
+}

@@ -2,6 +2,7 @@
 //! error for what is not there. Never serves administration: that is the control socket's.
 
 pub mod account;
+pub mod admin;
 pub mod answer;
 pub mod body;
 pub mod caller;

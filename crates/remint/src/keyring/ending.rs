@@ -3,12 +3,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use remint_core::change::{Changes, Row};
 use remint_core::client::Client;
 use remint_core::event::{Concerns, Event, Notice};
 use remint_core::id::ClientId;
-use remint_core::key::{Key, KeyState, Purpose, Sealed};
+use remint_core::key::{Key, KeyState, Sealed};
+use remint_core::notice;
+use remint_core::policy::Timing;
 use remint_core::refresh::MacKeyId;
 use remint_core::session::{EndReason, Session, State};
 use remint_core::time::Timestamp;
@@ -54,7 +57,6 @@ impl Keyring {
 
     /// Every session is ended: the row says so by having nothing sealed any more. Another node may have said it first.
     async fn forget_secret(&self, key: Key) -> Result<(), KeyringError> {
-        debug_assert!(key.purpose == Purpose::Refresh);
         let done = Key { sealed: Sealed::from_bytes(Vec::new()), ..key };
         self.0.store.commit(Changes::none().write(Row::Key(done))).await?;
         self.adopt(&self.0.store.read(Keys).await?)
@@ -63,17 +65,28 @@ impl Keyring {
 
 fn ending(slice: Vec<Session>, clients: &HashMap<ClientId, Arc<Client>>, now: Timestamp) -> (Changes, u64) {
     let mut changes = Changes::none();
-    let live = slice.into_iter().filter(|session| session.state == State::Live);
     let mut count = 0;
-    for session in live {
+    for session in slice.into_iter().filter(|session| session.state == State::Live) {
         count += 1;
-        let client = clients.get(&session.client);
-        let life = client.map_or(session.absolute_at, |client| now.plus(client.longest_life));
-        let forget_after = life.min(session.absolute_at);
-        let concerns = client.map_or(Concerns::Everyone, |client| Concerns::Only(client.apis.clone()));
-        let event = Event::SessionEnded { sid: session.sid, reason: EndReason::Revoked, forget_after };
-        changes = changes.notice(Notice { event, concerns, at: now });
+        changes = changes.notice(notice(&session, clients.get(&session.client), now));
         changes = changes.write(Row::Session(session.ended(EndReason::Revoked, now)));
     }
     (changes, count)
+}
+
+/// More than any server's deadline: whoever was minting for the session is done by then.
+const IN_FLIGHT: Duration = Duration::from_secs(60);
+
+fn notice(session: &Session, client: Option<&Arc<Client>>, now: Timestamp) -> Notice {
+    let reason = EndReason::Revoked;
+    match client {
+        Some(client) => {
+            let timing = Timing { server_deadline: IN_FLIGHT, ..Timing::default() };
+            notice::session_ended(session, client, reason, &timing, now)
+        }
+        None => {
+            let event = Event::SessionEnded { sid: session.sid, reason, forget_after: session.absolute_at };
+            Notice { event, concerns: Concerns::Everyone, at: now }
+        }
+    }
 }

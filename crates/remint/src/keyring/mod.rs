@@ -4,6 +4,8 @@
 mod ending;
 mod master;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +13,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
 use remint_core::change::{Changes, Row, RowKey};
-use remint_core::event::{Concerns, Event, Notice};
 use remint_core::jwk::{Algorithm, SigningKey};
 use remint_core::jwks::Jwks;
 use remint_core::key::{self, Key, KeyState, Lives, NoSuchKey, Plan, Purpose, Rotation};
+use remint_core::notice;
 use remint_core::refresh::MacKeyId;
 use remint_core::rev::Rev;
 use remint_core::secret::MacKey;
@@ -341,7 +343,7 @@ impl Keyring {
         for (purpose, plan) in plans {
             for key in plan.moved {
                 if key.state == KeyState::Withdrawn && key.purpose != Purpose::Refresh {
-                    changes = changes.notice(withdrawn(&key, lives, now));
+                    changes = changes.notice(notice::key_withdrawn(key.kid.clone(), lives.horizon(), now));
                 }
                 changes = changes.write(Row::Key(key));
             }
@@ -357,12 +359,6 @@ impl Keyring {
         let written = changes.writes.iter().any(|row| row.key() == RowKey::Key(anchor.kid.clone()));
         Ok(if written { changes } else { changes.write(Row::Key(anchor.clone())) })
     }
-}
-
-fn withdrawn(key: &Key, lives: &Lives, now: Timestamp) -> Notice {
-    let forget_after = now.plus(lives.longest_token);
-    let event = Event::KeyWithdrawn { kid: key.kid.clone(), forget_after };
-    Notice { event, concerns: Concerns::Everyone, at: now }
 }
 
 /// What making a key takes.

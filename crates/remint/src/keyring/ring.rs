@@ -32,7 +32,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Opens the rows. Every one of them must open and be what it says, but for withdrawn ones, which are not looked at.
+    /// Opens the rows. Every one of them must open and be what it says; withdrawn ones are not looked at.
     pub(super) fn open(rows: Vec<Key>, master: &MasterKey) -> Result<Self, KeyringError> {
         let believed: Vec<_> = rows.iter().filter(|key| key.state != KeyState::Withdrawn).collect();
         let mut opened = Vec::with_capacity(believed.len());
@@ -121,9 +121,9 @@ pub(super) fn fresh(purpose: Purpose, entropy: &Entropy) -> Option<Fresh> {
     Some(Fresh { secret, public: Some((kid, public)) })
 }
 
-/// RSA keys have 3072 bits, as strong as P-256 (NIST SP 800-57 part 1, table 2): the key that an api takes for the sake of an
-/// old verifier must not be the weakest of the installation. RS256 and PS256 have a key each (RFC 8017 section 1: one
-/// key, one scheme).
+/// RSA keys have 3072 bits, as strong as P-256 (NIST SP 800-57 part 1, table 2): the key that an api takes for the sake
+/// of an old verifier must not be the weakest of the installation. RS256 and PS256 have a key each: one key, one scheme
+/// (RFC 8017 section 1).
 const RSA_SIZE: KeySize = KeySize::Rsa3072;
 
 fn pkcs8(algorithm: Algorithm, entropy: &Entropy) -> Option<Zeroizing<Vec<u8>>> {

@@ -32,10 +32,18 @@ fn router(limits: &Limits) -> Router {
         .route("/", get(|| async { "hello" }))
         .route("/peer", get(peer))
         .route("/echo", post(|body: Bytes| async move { body }))
-        .route("/panic", get(|| async { panic!("a mistake, made on purpose by a test") }))
-        .route("/never", get(std::future::pending::<()>))
+        .route("/panic", get(mistaken))
+        .route("/never", get(stuck))
         .route("/events", get(events))
         .layer(axum::middleware::from_fn_with_state(limits.request_time, bounded))
+}
+
+async fn mistaken() -> &'static str {
+    panic!("a mistake, made on purpose by a test")
+}
+
+async fn stuck() {
+    std::future::pending().await
 }
 
 struct Scene {

@@ -12,23 +12,24 @@ use crate::store::error::StoreError;
 
 /// At most so many connections, opened when they are first needed.
 pub(in crate::store) struct Readers {
-    file: Arc<DataFile>,
     documents: Arc<Documents>,
     most: usize,
     state: Mutex<State>,
     returned: Condvar,
 }
 
-#[derive(Default)]
 struct State {
+    /// The file, until the store is closed.
+    file: Option<Arc<DataFile>>,
     idle: Vec<Connection>,
+    /// How many connections there are, idle or lent.
     open: usize,
-    closed: bool,
 }
 
 impl Readers {
     pub(in crate::store) fn new(file: Arc<DataFile>, documents: Arc<Documents>, most: usize) -> Self {
-        Self { file, documents, most: most.max(1), state: Mutex::default(), returned: Condvar::new() }
+        let state = Mutex::new(State { file: Some(file), idle: Vec::new(), open: 0 });
+        Self { documents, most: most.max(1), state, returned: Condvar::new() }
     }
 
     /// Asks on a connection, waiting for one where all are lent. A point question keeps one for microseconds.
@@ -44,13 +45,18 @@ impl Readers {
         answer
     }
 
-    /// Closes what is not lent now, and the rest when it comes back.
+    /// Closes what is not lent now, and waits for the rest to come back. Nothing is lent any more.
     pub(in crate::store) fn close(&self) {
         let mut state = self.state();
-        state.closed = true;
+        let file = state.file.take();
         state.open -= state.idle.len();
         state.idle.clear();
         self.returned.notify_all();
+        while state.open > 0 {
+            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        drop(file); // its lock, where this was the last
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -59,22 +65,20 @@ impl Readers {
 
     fn lend(&self) -> Result<Lent<'_>, StoreError> {
         let mut state = self.state();
-        loop {
-            if state.closed {
-                return Err(StoreError::Closed);
-            }
+        let file = loop {
+            let file = state.file.clone().ok_or(StoreError::Closed)?;
             if let Some(connection) = state.idle.pop() {
                 return Ok(Lent { readers: self, connection: Some(connection), sound: false });
             }
             if state.open < self.most {
                 state.open += 1;
-                break;
+                break file;
             }
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        };
         drop(state);
         let mut lent = Lent { readers: self, connection: None, sound: false };
-        lent.connection = Some(self.file.reader().map_err(failed)?);
+        lent.connection = Some(file.reader().map_err(failed)?);
         Ok(lent)
     }
 }
@@ -90,10 +94,10 @@ impl Drop for Lent<'_> {
     fn drop(&mut self) {
         let mut state = self.readers.state();
         match self.connection.take() {
-            Some(connection) if self.sound && !state.closed => state.idle.push(connection),
+            Some(connection) if self.sound && state.file.is_some() => state.idle.push(connection),
             _ => state.open -= 1,
         }
         drop(state);
-        self.readers.returned.notify_one();
+        self.readers.returned.notify_all();
     }
 }

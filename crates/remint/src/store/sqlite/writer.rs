@@ -99,6 +99,12 @@ impl Writer {
             self.lost = true;
         }
         match outcome {
+            // Nothing of it is written, and most of it may need no more space: each member by itself.
+            Err(StoreError::Full) if all.len() > 1 => {
+                for (changes, answer) in all.into_iter().zip(waiting) {
+                    self.commit(vec![Order { changes, answer }]);
+                }
+            }
             Ok((answers, head)) => {
                 self.succeeded(head);
                 for (waiting, answer) in waiting.into_iter().zip(answers) {

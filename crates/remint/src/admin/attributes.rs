@@ -1,0 +1,40 @@
+//! Declarations of attributes: what a user record may hold, and who may write it. Never touches a record.
+
+use remint_core::attribute::Declaration;
+use remint_core::change::{Changes, Row};
+use remint_core::rev::Rev;
+use serde_json::{Map, Value, json};
+
+use crate::admin::{AdminError, document};
+use crate::app::App;
+use crate::failure::Failure;
+use crate::grant::MAX_CONFLICTS;
+use crate::store::{Commit, DeclaredAttributes};
+
+/// Declares an attribute, or changes who may write it and how large it may be. Its type stays: records hold it.
+pub async fn declare(app: &App, input: Map<String, Value>) -> Result<Value, AdminError> {
+    let wanted: Declaration = document(input)?;
+    for _ in 0..MAX_CONFLICTS {
+        let declared = app.store.read(DeclaredAttributes).await?;
+        let before = declared.named(&wanted.name);
+        if before.is_some_and(|before| before.kind != wanted.kind) {
+            return Err(AdminError::invalid(
+                "type",
+                "cannot be changed: records hold values of it. Declare another name",
+            ));
+        }
+        let rev = before.map_or(Rev::NEW, |before| before.rev);
+        let row = Declaration { rev, ..wanted.clone() };
+        match app.store.commit(Changes::none().write(Row::Attribute(row))).await? {
+            Commit::Done { .. } => return Ok(json!(wanted)),
+            Commit::Conflict { .. } => {} // declared by somebody else in between
+        }
+    }
+    Err(Failure::Contended.into())
+}
+
+/// All declarations, by name.
+pub async fn list(app: &App) -> Result<Value, AdminError> {
+    let declared = app.store.read(DeclaredAttributes).await?;
+    Ok(json!({ "attributes": declared.iter().collect::<Vec<_>>() }))
+}

@@ -1,0 +1,121 @@
+//! Clients: the applications. Settings that cannot work are refused when they are set; what a token would show
+//! differently raises `pv`, and the feed tells it in the same commit. A secret is answered once and never again.
+
+use remint_core::change::{Changes, Row};
+use remint_core::client::{Api, Client};
+use remint_core::id::ClientId;
+use remint_core::notice;
+use remint_core::secret::ClientSecret;
+use serde_json::{Map, Value, json};
+
+use crate::admin::{AdminError, document, members, merged, refuse_members, with_secret};
+use crate::app::App;
+use crate::failure::Failure;
+use crate::grant::MAX_CONFLICTS;
+use crate::store::{ApiById, Apis, ClientById, Clients, Commit};
+
+/// What only the server writes.
+const KEPT: [&str; 3] = ["pv", "secret", "longest_life"];
+
+/// Makes a client. With `"confidential": true` it has a secret, which is in the answer.
+pub async fn create(app: &App, mut input: Map<String, Value>) -> Result<Value, AdminError> {
+    refuse_members(&input, &KEPT)?;
+    let confidential = match input.remove("confidential") {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Bool(true)) => true,
+        Some(_) => return Err(AdminError::invalid("confidential", "must be true or false")),
+    };
+    let secret = confidential.then(|| ClientSecret::from_random(app.entropy.bytes()));
+    if let Some(secret) = &secret {
+        input.insert("secret".into(), json!(secret.hash()));
+    }
+    let client: Client = document(input)?;
+    if app.store.read(ApiById(client.id.clone())).await?.is_some() {
+        return Err(AdminError::exists("api", &client.id));
+    }
+    let id = client.id.clone();
+    let client = checked(app, client, None).await?;
+    match app.store.commit(Changes::none().write(Row::Client(client.clone()))).await? {
+        Commit::Done { .. } => Ok(with_secret(view(&client), secret.as_ref())),
+        Commit::Conflict { .. } => Err(AdminError::exists("client", id)),
+    }
+}
+
+async fn checked(app: &App, client: Client, before: Option<&Client>) -> Result<Client, AdminError> {
+    let apis: Vec<Api> = app.store.read(Apis).await?.iter().map(|api| Api::clone(api)).collect();
+    client.checked(before, &apis, &app.settings.timing).map_err(AdminError::wrong)
+}
+
+fn view(client: &Client) -> Value {
+    let mut view = members(client);
+    KEPT[1..].iter().for_each(|kept| drop(view.remove(*kept)));
+    view.insert("confidential".into(), json!(client.secret.is_some()));
+    Value::Object(view)
+}
+
+/// One client.
+pub async fn show(app: &App, id: &str) -> Result<Value, AdminError> {
+    Ok(view(&found(app, id).await?))
+}
+
+async fn found(app: &App, id: &str) -> Result<Client, AdminError> {
+    let missing = || AdminError::not_found("client", id);
+    let known: ClientId = id.parse().map_err(|_| missing())?;
+    let client = app.store.read(ClientById(known)).await?.ok_or_else(missing)?;
+    Ok(Client::clone(&client))
+}
+
+/// All clients.
+pub async fn list(app: &App) -> Result<Value, AdminError> {
+    let clients = app.store.read(Clients).await?;
+    Ok(json!({ "clients": clients.iter().map(|client| view(client)).collect::<Vec<_>>() }))
+}
+
+/// Changes members of a client (RFC 7396, one level; `null` takes the default).
+pub async fn update(app: &App, id: &str, input: &Map<String, Value>) -> Result<Value, AdminError> {
+    refuse_members(input, &KEPT)?;
+    refuse_members(input, &["id", "confidential"])?;
+    change(app, id, |before| document(merged(members(before), input.clone()))).await
+}
+
+/// The client gets no more tokens, and those that it has die.
+pub async fn disable(app: &App, id: &str) -> Result<Value, AdminError> {
+    change(app, id, |before| Ok(Client { disabled: true, ..before.clone() })).await
+}
+
+/// The client gets tokens again; those that died stay dead.
+pub async fn enable(app: &App, id: &str) -> Result<Value, AdminError> {
+    change(app, id, |before| Ok(Client { disabled: false, ..before.clone() })).await
+}
+
+/// Makes a new secret; the old one is refused from now on. A public client becomes a confidential one.
+pub async fn rotate_secret(app: &App, id: &str) -> Result<Value, AdminError> {
+    let secret = ClientSecret::from_random(app.entropy.bytes());
+    let hash = secret.hash();
+    let view = change(app, id, |before| Ok(Client { secret: Some(hash), ..before.clone() })).await?;
+    Ok(with_secret(view, Some(&secret)))
+}
+
+/// Decides on the client as it stands, commits, and decides again where it moved.
+async fn change(
+    app: &App,
+    id: &str,
+    decide: impl Fn(&Client) -> Result<Client, AdminError>,
+) -> Result<Value, AdminError> {
+    for _ in 0..MAX_CONFLICTS {
+        let before = found(app, id).await?;
+        let wanted = Client { rev: before.rev, ..decide(&before)? };
+        let after = checked(app, wanted, Some(&before)).await?;
+        if after == before {
+            return Ok(view(&after));
+        }
+        let told = notice::client_changed(&before, &after, &app.settings.timing, app.clock.now());
+        let changes =
+            Changes { notices: told.into_iter().collect(), ..Changes::none() }.write(Row::Client(after.clone()));
+        match app.store.commit(changes).await? {
+            Commit::Done { .. } => return Ok(view(&after)),
+            Commit::Conflict { .. } => {} // changed by somebody else in between
+        }
+    }
+    Err(Failure::Contended.into())
+}

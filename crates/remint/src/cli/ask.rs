@@ -1,0 +1,169 @@
+//! Asks the administrative endpoints: of the running server over its control socket, or, where none is running, of the
+//! same router in this process, which takes the lock on the data directory meanwhile.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use axum::body::Body;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tower::ServiceExt as _;
+
+use super::{CliError, Exit, Setup};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, DEV_MARKER};
+use crate::control::socket_path;
+use crate::entropy::Entropy;
+use crate::{dev, http as endpoints};
+
+/// No answer of ours is larger, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// Somebody who answers administrative requests.
+pub(super) enum Answerer {
+    /// The running server.
+    Running(PathBuf),
+    /// This process.
+    Here(Box<(Router, App)>),
+}
+
+impl Setup {
+    /// The data directory: as set, or that of `remint dev` in the working directory.
+    pub(super) fn data(&self) -> Result<PathBuf, CliError> {
+        match Config::data(&self.flags, &self.environment)? {
+            Some(data) => Ok(data),
+            None if Path::new(dev::DEFAULT_DATA).join(DEV_MARKER).exists() => Ok(dev::DEFAULT_DATA.into()),
+            None => Err(CliError::usage(
+                "the data directory is not known: give --data DIR, set `data` in remint.toml or REMINT_DATA, \
+                 or start `remint dev` here",
+            )),
+        }
+    }
+
+    /// Whoever can answer.
+    pub(super) async fn answerer(&self) -> Result<Answerer, CliError> {
+        let data = self.data()?;
+        let socket = socket_path(&data);
+        match UnixStream::connect(&socket).await {
+            Ok(_) => Ok(Answerer::Running(socket)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                Ok(Answerer::Here(Box::new(self.opened(&data).await?)))
+            }
+            Err(error) => Err(CliError::new(
+                Exit::NotFound,
+                format!("{} does not answer: {error}. Run this as the user of the server", socket.display()),
+            )),
+        }
+    }
+
+    async fn opened(&self, data: &Path) -> Result<(Router, App), CliError> {
+        if !data.is_dir() {
+            let message =
+                format!("there is no data directory {}: start the server once, or name another", data.display());
+            return Err(CliError::new(Exit::NotFound, message));
+        }
+        let app = self.app(data).await?;
+        Ok((endpoints::admin::router(app.clone()), app))
+    }
+
+    /// The installation, opened in this process.
+    pub(super) async fn app(&self, data: &Path) -> Result<App, CliError> {
+        let (settings, master_key) = if data.join(DEV_MARKER).exists() {
+            dev::settings_of(data).map_err(CliError::failed)?
+        } else {
+            let config = Config::load(&self.flags, &self.environment)?;
+            (config.settings, config.master_key)
+        };
+        App::open(settings, master_key, Clock::system(), Entropy::system()).await.map_err(CliError::failed)
+    }
+
+    /// One request, its answer printed.
+    pub(super) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), CliError> {
+        let answerer = self.answerer().await?;
+        let answer = answerer.ask(method, path, body).await;
+        answerer.close().await;
+        self.print(&answer?)
+    }
+}
+
+impl Answerer {
+    /// The answer to one request, or the error that it says.
+    pub(super) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, CliError> {
+        let request = request(method, path, body)?;
+        let (status, bytes) = match self {
+            Self::Running(socket) => exchange(socket, request).await?,
+            Self::Here(here) => {
+                let answered = here.0.clone().oneshot(request).await;
+                read(answered.map_err(CliError::failed)?).await?
+            }
+        };
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|_| CliError::failed(format!("the server answered {status}, and not in JSON")))?;
+        if status.is_success() { Ok(value) } else { Err(refused(status, &value)) }
+    }
+
+    /// Gives the lock on the data directory back.
+    pub(super) async fn close(self) {
+        if let Self::Here(here) = self {
+            here.1.store.clone().close().await;
+        }
+    }
+}
+
+fn request(method: Method, path: &str, body: Option<Value>) -> Result<Request<Body>, CliError> {
+    let request = Request::builder().method(method).uri(path).header(HOST, "localhost");
+    let built = match body {
+        Some(body) => request.header(CONTENT_TYPE, "application/json").body(Body::from(body.to_string())),
+        None => request.body(Body::empty()),
+    };
+    built.map_err(CliError::usage)
+}
+
+async fn exchange(socket: &Path, request: Request<Body>) -> Result<(StatusCode, Vec<u8>), CliError> {
+    let gone = |error: &dyn std::fmt::Display| {
+        CliError::new(Exit::NotFound, format!("{} does not answer: {error}", socket.display()))
+    };
+    let stream = UnixStream::connect(socket).await.map_err(|error| gone(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| gone(&error))?;
+    let driving = tokio::spawn(connection);
+    let response = sender.send_request(request).await.map_err(|error| gone(&error))?;
+    let answer = read(response.map(Body::new)).await;
+    driving.abort();
+    answer
+}
+
+async fn read(response: Response<Body>) -> Result<(StatusCode, Vec<u8>), CliError> {
+    let status = response.status();
+    let body = http_body_util::Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+    let body = body.map_err(|error| CliError::failed(format!("the answer broke off: {error}")))?;
+    Ok((status, body.to_bytes().to_vec()))
+}
+
+fn refused(status: StatusCode, body: &Value) -> CliError {
+    let exit = match status {
+        StatusCode::NOT_FOUND => Exit::NotFound,
+        StatusCode::BAD_REQUEST => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    CliError::new(exit, body["error_description"].as_str().unwrap_or("the server refused without a reason"))
+}
+
+/// A path with one segment of the caller's in it, percent-encoded.
+pub(super) fn path(before: &str, segment: &str, after: &str) -> String {
+    let mut path = format!("/admin/api/{before}/");
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'@') {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path + after
+}

@@ -1,0 +1,314 @@
+//! The command line. Parses, asks, prints; what it asks is answered by a running server over its control socket, or by
+//! the same endpoints in this process. A password or a secret is never an argument.
+//!
+//! Exit codes: 0 done; 1 it failed; 2 the command or the configuration is wrong; 3 not found, or nobody to ask.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
+
+mod ask;
+mod commands;
+mod doctor;
+mod inspect;
+mod password;
+mod show;
+
+use crate::config::{BadConfig, Config, Environment, Flags, Key};
+use crate::dev::DevError;
+use crate::serve::ServeError;
+use crate::{dev, serve};
+
+/// Sessions and tokens: renewed, kept up to date with the user record, and ended everywhere within a second.
+#[derive(Debug, Parser)]
+#[command(name = "remint", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong command or configuration, 3 not found or nobody to ask.")]
+struct Cli {
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// The data directory [default: what the configuration says; else ./remint-dev]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The configuration file [default: ./remint.toml if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start with no configuration, to try things out: one user, three clients, one api
+    Dev(dev::Options),
+    /// Start the server
+    Serve(ServeFlags),
+    /// Users and their attributes
+    #[command(subcommand)]
+    User(commands::user::User),
+    /// Clients: the applications
+    #[command(subcommand)]
+    Client(commands::client::Client),
+    /// Apis: the resource servers
+    #[command(subcommand)]
+    Api(commands::api::Api),
+    /// Sessions
+    #[command(subcommand)]
+    Session(commands::session::Session),
+    /// Keys
+    #[command(subcommand)]
+    Key(commands::key::Key),
+    /// Tokens
+    #[command(subcommand)]
+    Token(inspect::Token),
+    /// Check this installation, and say what to do
+    Doctor,
+    /// Print the version
+    Version,
+}
+
+/// The settings that are also flags. All others stand in the file or the environment.
+#[derive(Debug, clap::Args)]
+struct ServeFlags {
+    /// The URL at which the world reaches this server: https://id.example.com
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// The file of the master key, outside the data directory, mode 0600
+    #[arg(long, value_name = "FILE")]
+    master_key_file: Option<String>,
+    /// Where to answer; TLS is the proxy's in front [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where to answer /livez, /readyz and /metrics [default: 127.0.0.1:7071]
+    #[arg(long, value_name = "ADDRESS")]
+    operations_listen: Option<String>,
+    /// A proxy or a range of them whose X-Forwarded-For counts; may be repeated
+    #[arg(long, value_name = "RANGE", value_delimiter = ',')]
+    trusted_proxies: Vec<String>,
+    /// What to log [default: info]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// text or json [default: text]
+    #[arg(long, value_name = "FORM")]
+    log_format: Option<String>,
+}
+
+/// How a command ended badly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It was tried, and failed.
+    Failed,
+    /// The command or the configuration is wrong.
+    Usage,
+    /// What was asked for is not there, or nobody could be asked.
+    NotFound,
+}
+
+impl Exit {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+        }
+    }
+}
+
+/// Why a command ended badly, and what to do.
+#[derive(Debug)]
+pub struct CliError {
+    exit: Exit,
+    message: String,
+}
+
+impl CliError {
+    fn new(exit: Exit, message: impl ToString) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+
+    fn failed(message: impl ToString) -> Self {
+        Self::new(Exit::Failed, message)
+    }
+
+    fn usage(message: impl ToString) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<BadConfig> for CliError {
+    fn from(bad: BadConfig) -> Self {
+        Self::usage(bad)
+    }
+}
+
+impl From<ServeError> for CliError {
+    fn from(error: ServeError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<DevError> for CliError {
+    fn from(error: DevError) -> Self {
+        match error {
+            DevError::PortTaken { .. } | DevError::NotDev(_) | DevError::TooFast { .. } => Self::usage(error),
+            DevError::Serve(_) | DevError::Listen(_) | DevError::Folder { .. } | DevError::Damaged(_) => {
+                Self::failed(error)
+            }
+        }
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        Self::failed(error)
+    }
+}
+
+/// What every command needs to know of the command line.
+struct Setup {
+    json: bool,
+    flags: Flags,
+    environment: Environment,
+}
+
+/// Runs a command line, and says how it went.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print(); // nothing can be done where even that fails
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let json = cli.json;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(json, &CliError::failed(format!("no threads could be started: {error}"))),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(json, &error),
+    }
+}
+
+fn report(json: bool, error: &CliError) -> ExitCode {
+    let text = if json { json!({ "error": error.message }).to_string() } else { format!("remint: {}", error.message) };
+    let _ = writeln!(std::io::stderr(), "{text}"); // nothing can be done where even that fails
+    ExitCode::from(error.exit.code())
+}
+
+async fn run(cli: Cli) -> Result<(), CliError> {
+    let mut flags = Flags { file: cli.config, ..Flags::default() };
+    if let Some(data) = &cli.data {
+        flags.values.insert(Key::Data, vec![data.display().to_string()]);
+    }
+    let mut setup = Setup { json: cli.json, flags, environment: Environment::of_process() };
+    match cli.command {
+        Command::Dev(options) => Ok(dev::dev(cli.data, options).await?),
+        Command::Serve(serving) => {
+            serving.into_flags(&mut setup.flags);
+            Ok(serve::serve(Config::load(&setup.flags, &setup.environment)?).await?)
+        }
+        Command::User(command) => commands::user::run(&setup, command).await,
+        Command::Client(command) => commands::client::run(&setup, command).await,
+        Command::Api(command) => commands::api::run(&setup, command).await,
+        Command::Session(command) => commands::session::run(&setup, command).await,
+        Command::Key(command) => commands::key::run(&setup, command).await,
+        Command::Token(command) => inspect::run(setup.json, command),
+        Command::Doctor => doctor::run(&setup).await,
+        Command::Version => {
+            let version = json!({ "version": env!("CARGO_PKG_VERSION"), "schema": crate::store::LATEST_SCHEMA });
+            setup.print(&version)
+        }
+    }
+}
+
+impl Setup {
+    fn print(&self, value: &Value) -> Result<(), CliError> {
+        let text = if self.json { format!("{value:#}") } else { show::text(value) };
+        write(&text)
+    }
+}
+
+/// To standard output. Where nobody reads it any more, there is nobody to tell.
+fn write(text: &str) -> Result<(), CliError> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+impl ServeFlags {
+    fn into_flags(self, flags: &mut Flags) {
+        let single = [
+            (Key::PublicUrl, self.public_url),
+            (Key::MasterKeyFile, self.master_key_file),
+            (Key::Listen, self.listen),
+            (Key::OperationsListen, self.operations_listen),
+            (Key::Log, self.log),
+            (Key::LogFormat, self.log_format),
+        ];
+        flags.values.extend(single.into_iter().filter_map(|(key, value)| Some((key, vec![value?]))));
+        if !self.trusted_proxies.is_empty() {
+            flags.values.insert(Key::TrustedProxies, self.trusted_proxies);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_is_a_usage_error() {
+        for wrong in
+            [&["remint", "sever"][..], &["remint", "user", "create"], &["remint", "key", "rotate", "--now", "x"]]
+        {
+            let error = Cli::try_parse_from(wrong).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn every_setting_of_serve_that_is_a_flag_reaches_the_configuration() {
+        let cli = Cli::try_parse_from([
+            "remint",
+            "serve",
+            "--public-url",
+            "u",
+            "--master-key-file",
+            "m",
+            "--listen",
+            "l",
+            "--operations-listen",
+            "o",
+            "--trusted-proxies",
+            "10.0.0.0/8,::1",
+            "--log",
+            "warn",
+            "--log-format",
+            "json",
+        ]);
+        let Command::Serve(serving) = cli.unwrap().command else { panic!("not serve") };
+        let mut flags = Flags::default();
+        serving.into_flags(&mut flags);
+        assert_eq!(flags.values.len(), 7);
+        assert_eq!(flags.values[&Key::TrustedProxies], ["10.0.0.0/8", "::1"]);
+    }
+}

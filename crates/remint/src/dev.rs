@@ -1,0 +1,225 @@
+//! `remint dev`: a server with no configuration, to try things out on this machine. Loopback only; a password that
+//! everybody knows; the master key beside the data. Never for real users: `serve` refuses its folder.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{DEV_MARKER, Log, LogFormat, read_master_key};
+use crate::entropy::Entropy;
+use crate::keyring::MasterKey;
+use crate::listen::Limits;
+use crate::serve::{House, ServeError, make_private};
+use crate::settings::Settings;
+use crate::{http, telemetry};
+
+mod facts;
+mod front;
+mod seed;
+mod speed;
+
+use speed::Speed;
+
+/// Where the data lies, if nothing else is said.
+pub const DEFAULT_DATA: &str = "remint-dev";
+/// In the folder: the master key. Fine here: nothing in the folder is worth anything elsewhere.
+const MASTER_KEY: &str = "master.key";
+
+/// What `remint dev` can be told.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The port on localhost; 0 takes one that is free
+    #[arg(long, default_value_t = 7070)]
+    port: u16,
+    /// Open no browser
+    #[arg(long)]
+    no_open: bool,
+    /// Let lives run out this many times faster, so that one can watch
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    speed: u32,
+}
+
+/// Why dev did not start, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DevError {
+    /// As `serve`.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The port is taken.
+    #[error("port {port} is taken: stop what listens there, or choose another with --port N (0 takes a free one)")]
+    PortTaken {
+        /// Which.
+        port: u16,
+    },
+    /// The loopback address cannot be listened on.
+    #[error("cannot listen on localhost: {0}")]
+    Listen(io::Error),
+    /// The folder was not made by dev.
+    #[error("{} holds data that `remint dev` did not make: name another folder with --data", .0.display())]
+    NotDev(PathBuf),
+    /// The folder cannot be used.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something in the folder is not as dev made it.
+    #[error("{0}. Remove the folder to begin anew")]
+    Damaged(String),
+    /// The speed makes a life impossible.
+    #[error("--speed {speed} is too fast: {why}. Choose a lower one")]
+    TooFast {
+        /// The speed.
+        speed: u32,
+        /// What it makes impossible.
+        why: String,
+    },
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// Where it cannot start.
+pub async fn dev(data: Option<PathBuf>, options: Options) -> Result<(), DevError> {
+    telemetry::log_to_stderr(&Log { format: LogFormat::Text, filter: "warn,remint::access=info".to_owned() });
+    let speed = Speed::new(options.speed)?;
+    let data = data.unwrap_or_else(|| DEFAULT_DATA.into());
+    let before = prepared(&data)?;
+    let (listeners, port) = loopback(options.port).await?;
+    let settings = speed.scaled(settings(&data, port)?);
+    let master_key = master_key(&data)?;
+    let app = App::open(settings, master_key, Clock::system(), Entropy::system()).await.map_err(ServeError::from)?;
+    let seeded = seed::seed(&app, speed, before != Some(options.speed)).await?;
+    let facts = facts::write(&app, &seeded)?;
+    write_private(&data.join(DEV_MARKER), &format!("{} {port}\n", options.speed))?;
+    let limits = Limits { request_time: app.settings.timing.server_deadline, ..Limits::default() };
+    let mut house = House::new(app.clone(), limits)?;
+    house.open(front::router(http::router(app.clone()), &facts, port), listeners);
+    facts::print(&facts, &data).map_err(DevError::Listen)?;
+    if !options.no_open {
+        open_browser(app.settings.issuer.as_str());
+    }
+    Ok(house.run().await?)
+}
+
+/// Makes the folder, unless it is there; refuses one of somebody else. Answers the speed of the last start.
+fn prepared(data: &Path) -> Result<Option<u32>, DevError> {
+    let occupied = std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some());
+    match read_marker(data) {
+        Some((speed, _)) => Ok(Some(speed)),
+        None if occupied => Err(DevError::NotDev(data.to_owned())),
+        None => {
+            make_private(data)?;
+            write_private(&data.join(DEV_MARKER), "")?;
+            Ok(None)
+        }
+    }
+}
+
+/// The speed and the port of the last start; zeros where the first one came to nothing.
+fn read_marker(data: &Path) -> Option<(u32, u16)> {
+    let text = std::fs::read_to_string(data.join(DEV_MARKER)).ok()?;
+    let mut words = text.split_whitespace();
+    let mut number = || words.next().and_then(|word| word.parse::<u32>().ok()).unwrap_or_default();
+    Some((number(), u16::try_from(number()).unwrap_or_default()))
+}
+
+fn settings(data: &Path, port: u16) -> Result<Settings, DevError> {
+    let issuer = format!("http://localhost:{port}").parse();
+    Ok(Settings::new(issuer.map_err(|_| DevError::PortTaken { port })?, data.to_owned()))
+}
+
+/// The settings and the master key of a folder that dev made: for the command line, when no server runs.
+///
+/// # Errors
+/// Where the folder is damaged.
+pub fn settings_of(data: &Path) -> Result<(Settings, MasterKey), DevError> {
+    let (speed, port) = read_marker(data).unwrap_or_default();
+    let settings = Speed::new(speed.max(1))?.scaled(settings(data, if port == 0 { 7070 } else { port })?);
+    Ok((settings, read_master_key(&data.join(MASTER_KEY)).map_err(DevError::Damaged)?))
+}
+
+/// Makes the master key the first time.
+fn master_key(data: &Path) -> Result<MasterKey, DevError> {
+    let path = data.join(MASTER_KEY);
+    if !path.exists() {
+        let bytes = Entropy::system().bytes::<32>();
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        write_private(&path, &text)?;
+    }
+    read_master_key(&path).map_err(DevError::Damaged)
+}
+
+/// Writes a file that only this user can read, all of it or nothing.
+fn write_private(path: &Path, text: &str) -> Result<(), DevError> {
+    let folder = |source| DevError::Folder { path: path.to_owned(), source };
+    let unfinished = path.with_extension("new");
+    let _ = std::fs::remove_file(&unfinished); // left behind by a start that was cut off
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&unfinished).map_err(folder)?;
+    io::Write::write_all(&mut file, text.as_bytes()).map_err(folder)?;
+    std::fs::rename(&unfinished, path).map_err(folder)
+}
+
+/// Both loopbacks, on one port; the IPv6 one where the host has it.
+async fn loopback(port: u16) -> Result<(Vec<TcpListener>, u16), DevError> {
+    const ATTEMPTS: u8 = 16; // a free port of the one may be taken on the other
+    let taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    for _ in 0..ATTEMPTS {
+        let four = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(|error| if taken(&error) { DevError::PortTaken { port } } else { DevError::Listen(error) })?;
+        let chosen = four.local_addr().map_err(DevError::Listen)?.port();
+        match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, chosen))).await {
+            Ok(six) => return Ok((vec![four, six], chosen)),
+            Err(error) if taken(&error) && port == 0 => {}
+            Err(error) if taken(&error) => return Err(DevError::PortTaken { port }),
+            Err(_) => return Ok((vec![four], chosen)), // no IPv6 here
+        }
+    }
+    Err(DevError::PortTaken { port })
+}
+
+/// Best effort: somebody without a browser can read the URL.
+fn open_browser(url: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let mut command = std::process::Command::new(opener);
+    let _ = command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_somebody_else_is_refused_and_an_own_one_keeps_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("thesis.tex"), "").unwrap();
+        assert!(matches!(prepared(dir.path()), Err(DevError::NotDev(_))));
+        let own = dir.path().join("own");
+        assert_eq!(prepared(&own).unwrap(), None);
+        master_key(&own).unwrap();
+        let first = std::fs::read_to_string(own.join(MASTER_KEY)).unwrap();
+        master_key(&own).unwrap();
+        assert_eq!(std::fs::read_to_string(own.join(MASTER_KEY)).unwrap(), first);
+        write_private(&own.join(DEV_MARKER), "12 7071\n").unwrap();
+        assert_eq!(prepared(&own).unwrap(), Some(12));
+        assert_eq!(settings_of(&own).unwrap().0.issuer.as_str(), "http://localhost:7071");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_says_what_to_do() {
+        let (held, port) = loopback(0).await.unwrap();
+        let refused = loopback(port).await.unwrap_err().to_string();
+        assert!(refused.contains("--port"), "{refused}");
+        assert!(held.iter().all(|listener| listener.local_addr().unwrap().ip().is_loopback()));
+    }
+}

@@ -1,0 +1,170 @@
+//! A running server: its listeners, its jobs, and its orderly end. Never decides anything about a request.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::app::{App, StartError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::entropy::Entropy;
+use crate::listen::{Limits, Listener, Server, bounded};
+use crate::{control, http, ready, telemetry};
+
+/// How often the keyring is asked what is due.
+const KEYRING_EVERY: Duration = Duration::from_secs(30);
+
+/// Why the server did not run, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store, the keys.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The data directory cannot be made.
+    #[error("the data directory {path} cannot be made: {source}")]
+    Data {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}. Stop what listens there, or set another `{setting}`")]
+    Listen {
+        /// Which.
+        address: String,
+        /// The setting that names it.
+        setting: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The control socket.
+    #[error("the control socket cannot be opened in the data directory: {0}")]
+    Control(io::Error),
+    /// The signals of the process.
+    #[error("the signals of this process cannot be watched: {0}")]
+    Signals(io::Error),
+}
+
+/// `remint serve`, until the process is told to stop.
+///
+/// # Errors
+/// Where it cannot start.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    telemetry::log_to_stderr(&config.log);
+    make_private(&config.settings.data)?;
+    let public = bind(config.listen, "listen").await?;
+    let operations = bind(config.operations_listen, "operations_listen").await?;
+    let app = App::open(config.settings, config.master_key, Clock::system(), Entropy::system()).await?;
+    let limits = Limits { request_time: app.settings.timing.server_deadline, ..config.limits };
+    let local = |listener: &TcpListener| listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    tracing::info!(
+        issuer = %app.settings.issuer,
+        listen = local(&public),
+        operations = local(&operations),
+        "serving"
+    );
+    let mut house = House::new(app.clone(), limits)?;
+    house.open(http::router(app.clone()), vec![public]);
+    house.open(telemetry::operations(app.clone(), app.drain.clone()), vec![operations]);
+    house.run().await
+}
+
+/// Makes a directory that only this user can enter, unless it is there.
+///
+/// # Errors
+/// Where the file system refuses.
+pub fn make_private(data: &Path) -> Result<(), ServeError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+    made.map_err(|source| ServeError::Data { path: data.display().to_string(), source })
+}
+
+async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, ServeError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| ServeError::Listen { address: address.to_string(), setting, source })
+}
+
+/// A running server. Dropping it stops everything at once; [`Self::run`] ends in order.
+pub struct House {
+    app: App,
+    limits: Limits,
+    servers: JoinSet<()>,
+    jobs: JoinSet<()>,
+}
+
+impl fmt::Debug for House {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("House").field("servers", &self.servers.len()).finish_non_exhaustive()
+    }
+}
+
+impl House {
+    /// With the control socket and the jobs.
+    ///
+    /// # Errors
+    /// Where the control socket cannot be opened.
+    pub fn new(app: App, limits: Limits) -> Result<Self, ServeError> {
+        let control = control::listener(&app.settings.data).map_err(ServeError::Control)?;
+        let mut house = Self { app: app.clone(), limits, servers: JoinSet::new(), jobs: JoinSet::new() };
+        house.listen(http::admin::router(app.clone()), control);
+        let lost_and_found = app.store.lost_and_found();
+        house.jobs.spawn(ready::watch(app.doubt.clone(), app.clock.clone(), lost_and_found));
+        house.jobs.spawn(tend_keys(app));
+        Ok(house)
+    }
+
+    /// Answers on these ports by this router.
+    pub fn open(&mut self, router: Router, listeners: Vec<TcpListener>) {
+        for listener in listeners {
+            self.listen(router.clone(), Listener::Tcp(listener));
+        }
+    }
+
+    fn listen(&mut self, router: Router, listener: Listener) {
+        let bounded = router.layer(from_fn_with_state(self.limits.request_time, bounded));
+        let router = telemetry::observed(bounded, &self.app.settings.trusted_proxies);
+        let server = Server { router, limits: self.limits, drain: self.app.drain.clone() };
+        self.servers.spawn(server.run(listener));
+    }
+
+    /// Runs until SIGTERM or SIGINT, drains, and closes the store.
+    ///
+    /// # Errors
+    /// Where signals cannot be watched.
+    pub async fn run(mut self) -> Result<(), ServeError> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests under way are finished");
+        self.app.drain.begin();
+        while self.servers.join_next().await.is_some() {}
+        self.jobs.shutdown().await;
+        // The socket's file is only in the way now; the next start removes it too.
+        let _ = std::fs::remove_file(control::socket_path(&self.app.settings.data));
+        self.app.store.clone().close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Rotates keys when they are due.
+async fn tend_keys(app: App) {
+    loop {
+        if let Err(error) = app.keyring.tick(app.clock.now()).await {
+            tracing::error!(%error, "the keyring could not be tended: the keys in use stay");
+        }
+        tokio::time::sleep(KEYRING_EVERY).await;
+    }
+}
