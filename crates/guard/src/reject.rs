@@ -2,6 +2,7 @@
 //! answer never quotes a token or a claim; each text is for the developer who reads it.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
@@ -267,6 +268,14 @@ impl Reject {
         }
     }
 }
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.wire().text)
+    }
+}
+
+impl std::error::Error for Reject {}
 
 impl IntoResponse for Reject {
     fn into_response(self) -> Response {

@@ -96,14 +96,15 @@ async fn observe(State(watch): State<Watch>, request: Request, next: Next) -> Re
     let id = watch.inherited_id(&request).unwrap_or_else(next_id);
     let method = method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
+    // At the level of errors, so that no filter separates a line from the request that it is about.
+    let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, elapsed) = (response.status(), stopwatch.elapsed());
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     span.in_scope(|| {
         let client = response.extensions().get::<KnownClient>().map(|client| client.0.as_str());
         let (status, duration_us) = (status.as_u16(), elapsed.as_micros());
-        tracing::info!(target: "remint::access", method, route, status, duration_us, client_id = client, "request");
+        tracing::info!(target: "remint::access", method, route, status, duration_us, client_id = client, "answered");
     });
     let labels = [("route", route.to_owned()), ("method", method.to_owned())];
     metrics::histogram!("remint_http_request_duration_seconds", &labels).record(elapsed);

@@ -196,7 +196,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(json, &CliError::failed(format!("no threads could be started: {error}"))),
     };
-    match runtime.block_on(run(cli)) {
+    let outcome = runtime.block_on(run(cli));
+    runtime.shutdown_background(); // a name that still resolves keeps nobody waiting
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(json, &error),
     }

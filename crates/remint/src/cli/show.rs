@@ -5,40 +5,48 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value};
 
+/// The lists that there are, each with the columns that fit on a screen, in their order; `--json` shows all.
+const LISTS: [(&str, &[&str]); 7] = [
+    ("users", &["id", "identifiers", "status", "cv", "attributes"]),
+    ("clients", &["id", "policy", "apis", "scopes", "first_party", "confidential", "disabled"]),
+    ("apis", &["id", "audience", "algorithm", "scopes"]),
+    ("attributes", &["name", "type", "writable_by", "max_bytes"]),
+    ("sessions", &["sid", "client_id", "created_at", "last_seen", "ends_at", "over", "address", "user_agent"]),
+    ("keys", &["kid", "purpose", "state", "since", "signs_at"]),
+    ("checks", &["grade", "check", "found"]),
+];
+
 /// The text for an answer.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Object(members) => match list(members) {
-            Some((name, [])) => format!("no {name}"),
-            Some((_, rows)) => table(rows),
+            Some((name, _, [])) => format!("no {name}"),
+            Some((_, columns, rows)) => table(columns, rows),
             None => lines(members),
         },
         other => scalar("", other),
     }
 }
 
-/// The one list of an answer that is one.
-fn list(members: &Map<String, Value>) -> Option<(&str, &[Value])> {
-    let is_rows = |value: &&Value| value.as_array().is_some_and(|all| all.iter().all(Value::is_object));
-    let named = ["users", "clients", "apis", "attributes", "sessions", "keys", "checks"];
-    let name = named.into_iter().find(|name| members.get(*name).is_some_and(|value| is_rows(&value)))?;
-    Some((name, members[name].as_array()?))
+/// The one list of an answer that is one. A thing can have a member of the same name: that is no list of things.
+fn list(members: &Map<String, Value>) -> Option<(&'static str, &'static [&'static str], &[Value])> {
+    LISTS.into_iter().find_map(|(name, columns)| {
+        let rows = members.get(name)?.as_array()?;
+        rows.iter().all(Value::is_object).then_some((name, columns, rows.as_slice()))
+    })
 }
 
-fn table(rows: &[Value]) -> String {
-    let mut columns: Vec<&str> = Vec::new();
-    for name in rows.iter().filter_map(Value::as_object).flat_map(Map::keys) {
-        if !columns.contains(&name.as_str()) {
-            columns.push(name);
-        }
-    }
-    let empty = |name: &&str| rows.iter().all(|row| scalar(name, &row[*name]).is_empty());
-    columns.retain(|name| !empty(name));
+fn table(columns: &[&str], rows: &[Value]) -> String {
+    let shown = |name: &&&str| rows.iter().any(|row| !scalar(name, &row[**name]).is_empty());
+    let columns: Vec<&str> = columns.iter().filter(shown).copied().collect();
     let mut table = Table::new();
     table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|name| name.to_uppercase()));
     for row in rows {
         table.add_row(columns.iter().map(|name| scalar(name, &row[*name])));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
     }
     table.trim_fmt()
 }
@@ -62,6 +70,10 @@ fn scalar(name: &str, value: &Value) -> String {
             all.iter().map(|one| scalar("", one)).collect::<Vec<_>>().join(", ")
         }
         Value::Array(_) => value.to_string(),
+        // A policy by its name and the life of its tokens.
+        Value::Object(_) if name == "policy" => {
+            format!("{} {} s", scalar("", &value["kind"]), scalar("", &value["life"]))
+        }
         Value::Object(members) => {
             let pair = |(name, value): (&String, &Value)| format!("{name}={}", scalar("", value));
             members.iter().map(pair).collect::<Vec<_>>().join(" ")

@@ -1,5 +1,10 @@
 //! What the store promises, whatever database is behind it. Another backend is one more [`Fixture`] and one more line
 //! at the end. What only one database can promise (its file, its failures) has a file of its own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "scenes of tests: a failure is to panic, the copy to speak"
+)]
 
 mod model;
 mod promises;

@@ -1,0 +1,478 @@
+//! Scenes with the program itself as a process: `dev`, `serve`, and the command line with and without a server. What
+//! is awaited is always a line or an answer of that process.
+#![expect(clippy::unwrap_used, reason = "a scene that cannot be set up has failed")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const KEY: &str = "3f9a1c77e05b42d86610fe9b8827ac5513d0e4b96f21783a4cc59d02b7e6f845";
+
+/// A directory to work in, with no configuration around it.
+struct Place(TempDir);
+
+/// A running server; it is killed when the scene ends.
+struct Running {
+    child: Child,
+    stderr: Option<std::thread::JoinHandle<String>>,
+    issuer: String,
+    operations: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_remint"));
+        command.current_dir(self.0.path()).env_clear().args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command to its end.
+    fn remint(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// The answer of a command that succeeds.
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.remint(&[&["--json"], arguments].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The exit code and the message of a command that fails.
+    fn refused(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.remint(arguments);
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn with_stdin(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// `remint dev` on a free port, once it says that it runs.
+    fn dev(&self, arguments: &[&str]) -> Running {
+        let mut child = self.command(&[&["dev", "--port", "0", "--no-open"], arguments].concat()).spawn().unwrap();
+        let stderr = child.stderr.take().map(collected);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().expect("dev says something").unwrap();
+        let issuer = first.split(' ').find(|word| word.starts_with("http://")).unwrap().to_owned();
+        std::thread::spawn(move || lines.for_each(drop));
+        Running { child, stderr, issuer, operations: String::new() }
+    }
+
+    /// `remint serve` on free ports, once it says that it runs.
+    fn serve(&self) -> Running {
+        let mut child = self.command(&["serve"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = lines.find_map(|line| line.ok().filter(|line| line.contains("serving"))).expect("it serves");
+        let said: Value = serde_json::from_str(&line).unwrap();
+        let address = |name: &str| format!("http://{}", said[name].as_str().unwrap());
+        let stderr = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
+        Running { child, stderr: Some(stderr), issuer: address("listen"), operations: address("operations") }
+    }
+
+    /// The three settings of `serve`, in a file, and a master key beside it.
+    fn configured(self) -> Self {
+        fs::write(self.path("key"), KEY).unwrap();
+        fs::set_permissions(self.path("key"), fs::Permissions::from_mode(0o600)).unwrap();
+        let file = "public_url = 'https://id.example'\ndata = 'data'\nmaster_key_file = 'key'\nlisten = '127.0.0.1:0'\n\
+                    operations_listen = '127.0.0.1:0'\nlog_format = 'json'\n";
+        fs::write(self.path("remint.toml"), file).unwrap();
+        self
+    }
+
+    fn facts(&self) -> Value {
+        serde_json::from_str(&fs::read_to_string(self.path("remint-dev/dev.json")).unwrap()).unwrap()
+    }
+}
+
+fn collected(mut stderr: std::process::ChildStderr) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = stderr.read_to_string(&mut text);
+        text
+    })
+}
+
+/// An answer: status and body.
+struct Answer(u16, String);
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.1).unwrap_or_else(|_| panic!("no JSON: {}", self.1))
+    }
+}
+
+impl Running {
+    fn ask(&self, method: &str, path: &str, headers: &str, body: Option<&Value>) -> Answer {
+        ask(&self.issuer, method, path, headers, body)
+    }
+
+    fn log_in(&self, client: &str) -> Value {
+        let body = json!({
+            "identifier": "ada@example.test", "password": "analytical engine 1843", "client_id": client,
+        });
+        let answer = self.ask("POST", "/session", "", Some(&body));
+        assert_eq!(answer.0, 200, "{}", answer.1);
+        answer.json()
+    }
+
+    fn host(&self) -> &str {
+        self.issuer.trim_start_matches("http://")
+    }
+
+    /// Tells it to stop, and answers how it ended and what it logged.
+    fn stopped(mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let code = self.child.wait().unwrap().code();
+        (code, self.stderr.take().unwrap().join().unwrap())
+    }
+}
+
+fn ask(base: &str, method: &str, path: &str, headers: &str, body: Option<&Value>) -> Answer {
+    let host = base.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).unwrap();
+    let own_host = if headers.to_lowercase().contains("host:") { String::new() } else { format!("Host: {host}\r\n") };
+    let body = body.map(|body| body.to_string());
+    let typed =
+        body.as_ref().map(|body| format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+    let (typed, body) = (typed.unwrap_or_default(), body.unwrap_or_default());
+    write!(stream, "{method} {path} HTTP/1.1\r\n{own_host}{headers}{typed}Connection: close\r\n\r\n{body}").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    Answer(head[9..12].parse().unwrap(), body.to_owned())
+}
+
+fn bearer(token: &Value) -> String {
+    format!("Authorization: Bearer {}\r\n", token.as_str().unwrap())
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn dev_needs_nothing_and_its_facts_are_enough_to_log_in_with_every_client() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let facts = place.facts();
+    assert_eq!(facts["issuer"], json!(dev.issuer));
+    assert_eq!(mode(&place.path("remint-dev/dev.json")), 0o600);
+    assert_eq!(mode(&place.path("remint-dev")), 0o700);
+    assert_eq!(facts["timing"], json!({"client_timeout": 10, "leeway": 5, "window": 30, "quantum": 5}));
+    for client in ["demo-rolling", "demo-fixed", "demo-refresh"] {
+        let tokens = dev.log_in(client);
+        assert_eq!(tokens.get("refresh_token").is_some(), client == "demo-refresh");
+        let inspected = place.json(&["token", "inspect", tokens["access_token"].as_str().unwrap()]);
+        assert_eq!(inspected["claims"]["nickname"], json!("ada"), "{inspected}");
+        assert_eq!(inspected["claims"]["role"], json!("engineer"));
+        assert_eq!(inspected["claims"]["aud"], facts["audience"]);
+    }
+}
+
+#[test]
+fn dev_answers_only_as_this_host() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    assert_eq!(dev.ask("GET", "/", "", None).0, 200);
+    for host in ["evil.example", "localhost", "evil.example:7070"] {
+        let answer = dev.ask("GET", "/oauth2/jwks", &format!("Host: {host}\r\n"), None);
+        assert_eq!(answer.0, 421, "{host}: {}", answer.1);
+    }
+}
+
+#[test]
+fn dev_keeps_its_data_and_secrets_and_its_folder_is_refused_by_serve() {
+    let place = Place::new();
+    let first = place.dev(&[]);
+    let sub = |tokens: &Value| {
+        place.json(&["token", "inspect", tokens["access_token"].as_str().unwrap()])["claims"]["sub"].clone()
+    };
+    let before = (sub(&first.log_in("demo-fixed")), place.facts()["apis"].clone(), place.facts()["clients"].clone());
+    assert_eq!(first.stopped().0, Some(0));
+    let second = place.dev(&["--speed", "60"]);
+    assert_eq!(
+        (sub(&second.log_in("demo-fixed")), place.facts()["apis"].clone(), place.facts()["clients"].clone()),
+        before
+    );
+    assert_eq!(place.facts()["timing"]["window"], json!(2));
+    assert_eq!(place.json(&["client", "show", "demo-refresh"])["policy"]["life"], json!(5));
+    assert_eq!(place.refused(&["dev", "--speed", "61", "--no-open", "--data", "other"]).0, 2);
+    let (code, message) = place.refused(&["serve", "--data", "remint-dev"]);
+    assert!(code == 2 && message.contains("was made by `remint dev`"), "{message}");
+}
+
+#[test]
+fn a_port_that_is_taken_says_what_to_do() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let port = dev.host().rsplit(':').next().unwrap();
+    let (code, message) = place.refused(&["dev", "--port", port, "--no-open", "--data", "other"]);
+    assert!(code == 2 && message.contains("--port"), "{message}");
+}
+
+#[test]
+fn an_administrator_changes_a_record_and_ends_sessions_over_the_socket_and_without_a_server() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let tokens = dev.log_in("demo-rolling");
+    assert_eq!(place.json(&["user", "patch", "ada@example.test", "role=admiral"])["cv"], json!(2));
+    let shown = dev.ask("GET", "/session", &bearer(&tokens["account_token"]), None).json();
+    assert_eq!(shown["user"]["attributes"]["role"], json!("admiral"));
+    let sessions = place.json(&["session", "list", "ada@example.test"]);
+    let sid = sessions["sessions"][0]["sid"].as_str().unwrap().to_owned();
+    assert_eq!(place.json(&["session", "end", &sid])["was_live"], json!(true));
+    assert_eq!(dev.ask("GET", "/session", &bearer(&tokens["account_token"]), None).0, 401);
+    assert_eq!(dev.stopped().0, Some(0));
+
+    assert_eq!(place.json(&["user", "show", "ada@example.test"])["attributes"]["role"], json!("admiral"));
+    assert_eq!(place.json(&["user", "disable", "ada@example.test"])["cv"], json!(3));
+    assert_eq!(place.json(&["user", "disable", "ada@example.test"])["cv"], json!(3), "it was so already");
+    assert_eq!(place.json(&["user", "show", "ada@example.test"])["status"], json!("disabled"));
+    let again = place.dev(&[]);
+    let body =
+        json!({"identifier": "ada@example.test", "password": "analytical engine 1843", "client_id": "demo-fixed"});
+    assert_eq!(again.ask("POST", "/session", "", Some(&body)).0, 400);
+}
+
+#[test]
+fn a_wrong_command_says_what_to_do_and_its_exit_code_what_it_was() {
+    let place = Place::new();
+    assert_eq!(place.refused(&["user", "list"]).0, 2, "no data directory is known");
+    assert_eq!(place.refused(&["user", "list", "--data", "nothing"]).0, 3);
+    let _dev = place.dev(&[]);
+    for (arguments, code, word) in [
+        (&["user", "show", "nobody@example.test"][..], 3, "no user `nobody@example.test`"),
+        (&["user", "patch", "ada@example.test", "rolle=x"], 2, "`rolle` is not declared"),
+        (&["client", "update", "demo-refresh", "--life", "10s"], 2, "raise `life`"),
+        (&["client", "update", "demo-refresh", "--claim", "sub=role"], 2, "`sub` is reserved"),
+        (&["client", "create", "x", "--policy", "fixed", "--api", "nope"], 2, "no api `nope`"),
+        (&["client", "create", "demo-api", "--policy", "fixed", "--api", "demo-api"], 1, "exists already"),
+        (&["api", "create", "demo-api"], 1, "exists already"),
+        (&["user", "create", "Ada@Example.TEST", "--no-password"], 1, "exists already"),
+        (&["user", "create", "a b@c", "--no-password"], 2, "identifiers"),
+        (&["key", "withdraw", "nope", "--yes"], 3, "nope"),
+        (&["session", "end", "AAAAAAAAAAAAAAAAAAAAAA"], 3, "no session"),
+        (&["token", "inspect", "garbage"], 2, "neither"),
+    ] {
+        let (found, message) = place.refused(arguments);
+        assert!(found == code && message.contains(word), "{arguments:?}: {found} {message}");
+    }
+    let message = place.refused(&["--json", "user", "show", "nobody@example.test"]).1;
+    assert!(serde_json::from_str::<Value>(&message).unwrap()["error"].is_string());
+}
+
+#[test]
+fn a_password_comes_from_standard_input_or_a_file_and_ends_every_session_when_it_changes() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let tokens = dev.log_in("demo-fixed");
+    let set = place.with_stdin(&["user", "set-password", "ada@example.test"], "difference engine\n");
+    assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
+    let answer = dev.ask("GET", "/session", &bearer(&tokens["account_token"]), None);
+    assert!(answer.0 == 401 && answer.1.contains("password-changed"), "{}", answer.1);
+    fs::write(place.path("password"), "note G\n").unwrap();
+    place.json(&["user", "create", "charles", "--password-file", "password", "--attribute", "nickname=Charles"]);
+    let body = json!({"identifier": "CHARLES", "password": "note G", "client_id": "demo-fixed"});
+    assert_eq!(dev.ask("POST", "/session", "", Some(&body)).0, 200);
+    place.json(&["user", "delete", "charles", "--yes"]);
+    assert_eq!(dev.ask("POST", "/session", "", Some(&body)).0, 400);
+    assert_eq!(place.refused(&["user", "show", "charles"]).0, 3);
+}
+
+#[test]
+fn a_client_that_is_disabled_or_gets_a_new_secret_is_refused_with_the_old_one() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let made = place.json(&[
+        "client",
+        "create",
+        "robot",
+        "--confidential",
+        "--client-credentials",
+        "--policy",
+        "refresh",
+        "--api",
+        "demo-api",
+    ]);
+    let first = made["client_secret"].as_str().unwrap();
+    let token = |secret: &str| {
+        let body = format!("grant_type=client_credentials&client_id=robot&client_secret={secret}");
+        let headers = format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", body.len());
+        let mut stream = TcpStream::connect(dev.host()).unwrap();
+        let host = dev.host();
+        write!(stream, "POST /oauth2/token HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n{body}")
+            .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text[9..12].parse::<u16>().unwrap()
+    };
+    assert_eq!(token(first), 200);
+    let rotated = place.json(&["client", "rotate-secret", "robot"]);
+    let second = rotated["client_secret"].as_str().unwrap();
+    assert_eq!((token(first), token(second)), (401, 200));
+    assert_eq!(place.json(&["client", "disable", "robot"])["pv"], json!(2));
+    assert_eq!(token(second), 401);
+    place.json(&["client", "enable", "robot"]);
+    assert_eq!(token(second), 200);
+    assert!(place.json(&["client", "show", "robot"]).get("secret").is_none());
+}
+
+#[test]
+fn the_log_of_a_whole_flow_holds_no_token_and_no_secret() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let tokens = dev.log_in("demo-refresh");
+    let (access, account) = (tokens["access_token"].as_str().unwrap(), tokens["account_token"].as_str().unwrap());
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    dev.ask("GET", &format!("/session?access_token={access}"), &bearer(&tokens["account_token"]), None);
+    dev.ask("PATCH", "/account", &bearer(&tokens["account_token"]), Some(&json!({"nickname": "Countess"})));
+    dev.ask("PATCH", "/account", &bearer(&tokens["access_token"]), Some(&json!({"nickname": "Countess"})));
+    dev.ask(
+        "POST",
+        "/session",
+        "",
+        Some(&json!({"identifier": "ada@example.test", "password": "swordfish", "client_id": "demo-fixed"})),
+    );
+    dev.ask("GET", &format!("/{refresh}"), "X-Request-Id: forged\r\n", None);
+    dev.ask("DELETE", "/session", &bearer(&tokens["account_token"]), None);
+    let (code, log) = dev.stopped();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("route=\"/session\"") && log.contains("status=200") && log.contains("request{id="), "{log}");
+    let signature = |token: &str| token.rsplit('.').next().unwrap().to_owned();
+    for secret in [
+        access,
+        account,
+        refresh,
+        &signature(access),
+        &signature(refresh),
+        "swordfish",
+        "analytical",
+        "forged",
+        "Countess",
+    ] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+}
+
+#[test]
+fn serve_is_told_three_settings_and_answers_operators_apart() {
+    let place = Place::new().configured();
+    let server = place.serve();
+    assert_eq!(ask(&server.operations, "GET", "/livez", "", None).0, 200);
+    assert_eq!(ask(&server.operations, "GET", "/readyz", "", None).0, 200);
+    assert_eq!(server.ask("GET", "/oauth2/jwks", "", None).0, 200);
+    let metrics = ask(&server.operations, "GET", "/metrics", "", None);
+    assert!(metrics.1.contains("remint_http_requests_total{route=\"/oauth2/jwks\""), "{}", metrics.1);
+    for path in ["/metrics", "/livez", "/admin/api/users", "/dev", "/"] {
+        assert_eq!(server.ask("GET", path, "", None).0, 404, "{path}");
+    }
+    let metadata = server.ask("GET", "/.well-known/oauth-authorization-server", "", None).json();
+    assert_eq!(metadata["issuer"], json!("https://id.example"));
+    assert_eq!(mode(&place.path("data")), 0o700);
+    assert_eq!(mode(&place.path("data/control.sock")), 0o600);
+}
+
+#[test]
+fn serve_ends_its_event_streams_and_stops_when_told() {
+    let place = Place::new().configured();
+    let server = place.serve();
+    let api = place.json(&["api", "create", "orders"]);
+    let secret = api["client_secret"].as_str().unwrap();
+    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("orders:{secret}"));
+    let mut feed = TcpStream::connect(server.host()).unwrap();
+    write!(feed, "GET /feed HTTP/1.1\r\nHost: id.example\r\nAuthorization: Basic {basic}\r\n\r\n").unwrap();
+    let mut feed = BufReader::new(feed);
+    let mut first = String::new();
+    feed.read_line(&mut first).unwrap();
+    assert!(first.starts_with("HTTP/1.1 200"), "{first}");
+    let stopwatch = remint::clock::Stopwatch::start();
+    assert_eq!(server.stopped().0, Some(0));
+    assert!(stopwatch.elapsed() < std::time::Duration::from_secs(5), "the drain waited for its deadline");
+    let mut rest = String::new();
+    feed.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("0\r\n\r\n"), "the stream ends as a whole answer does: {rest:?}");
+    assert!(!place.path("data/control.sock").exists());
+}
+
+#[test]
+fn doctor_finds_what_is_wrong_and_says_what_to_do() {
+    let place = Place::new().configured();
+    let server = place.serve();
+    place.json(&["api", "create", "orders"]);
+    place.json(&[
+        "client",
+        "create",
+        "web",
+        "--policy",
+        "refresh",
+        "--api",
+        "orders",
+        "--origin",
+        "http://app.example",
+    ]);
+    let output = place.remint(&["doctor", "--json"]);
+    let checks: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let grade = |name: &str| {
+        let found = checks["checks"].as_array().unwrap().iter().find(|check| check["check"] == json!(name));
+        found.unwrap_or_else(|| panic!("{name}: {checks}"))["grade"].clone()
+    };
+    for (name, expected) in [
+        ("data directory", "ok"),
+        ("configuration", "ok"),
+        ("server", "ok"),
+        ("store", "ok"),
+        ("clock", "ok"),
+        ("keys", "ok"),
+        ("trusted proxies", "warning"),
+        ("client", "warning"),
+    ] {
+        assert_eq!(grade(name), json!(expected), "{name}: {checks}");
+    }
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(server.stopped().0, Some(0));
+    fs::write(place.path("key"), KEY.chars().rev().collect::<String>()).unwrap();
+    let output = place.remint(&["doctor"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("master key"), "{text}");
+}
+
+#[test]
+fn keys_rotate_and_are_withdrawn_by_command() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let tokens = dev.log_in("demo-fixed");
+    let listed = place.json(&["key", "list"]);
+    let signing = listed["keys"].as_array().unwrap().iter().find(|key| key["purpose"] == json!("ES256")).unwrap();
+    let kid = signing["kid"].as_str().unwrap();
+    assert_eq!(place.json(&["key", "rotate", "ES256"])["signs"], json!(false), "verifiers must know it first");
+    let withdrawn = place.json(&["key", "withdraw", kid, "--yes"]);
+    assert_ne!(withdrawn["current"], json!(kid));
+    assert!(!dev.ask("GET", "/oauth2/jwks", "", None).1.contains(kid));
+    assert_eq!(dev.ask("GET", "/session", &bearer(&tokens["account_token"]), None).0, 401);
+}
