@@ -13,7 +13,7 @@ use crate::server::{Folder, Http, Lost, PASSWORD, Reply, claims};
 /// How many people act at once.
 const PEOPLE: u64 = 8;
 /// More live sessions than this are not opened.
-const MANY: usize = 6;
+const MANY: usize = 5;
 /// How often an answer `503` is taken for "not just now".
 const PATIENT: u32 = 200;
 
@@ -54,6 +54,15 @@ impl Stage {
     }
 }
 
+/// How people behave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Manner {
+    /// They come and go: log-ins and endings of every kind.
+    Restless,
+    /// They stay: their sessions grow old enough for their tokens to be rotated.
+    Steady,
+}
+
 /// How a session is kept.
 #[derive(Clone, Debug)]
 enum Held {
@@ -82,6 +91,7 @@ pub(crate) struct Person {
     cv: u64,
     /// The nickname that was acknowledged; `None` while an answer about it is missing.
     nickname: Option<String>,
+    manner: Manner,
     chance: Chance,
     stage: Stage,
 }
@@ -99,7 +109,7 @@ impl Chance {
 }
 
 /// Makes them, by the command line.
-pub(crate) async fn people(folder: &Folder, stage: &Stage) -> Vec<Person> {
+pub(crate) async fn people(folder: &Folder, stage: &Stage, manner: Manner) -> Vec<Person> {
     let mut people = Vec::new();
     for number in 1..=PEOPLE {
         let identifier = format!("person{number}@example.test");
@@ -110,6 +120,7 @@ pub(crate) async fn people(folder: &Folder, stage: &Stage) -> Vec<Person> {
             sessions: Vec::new(),
             cv: 1,
             nickname: Some("newcomer".to_owned()),
+            manner,
             chance: Chance(0x9E37_79B9_7F4A_7C15 ^ (number << 7)),
             stage: stage.clone(),
         });
@@ -179,14 +190,14 @@ impl Person {
     async fn step(&mut self, http: &Http) -> Result<(), Lost> {
         let live: Vec<usize> = (0..self.sessions.len()).filter(|at| self.sessions[*at].causes.is_empty()).collect();
         let Some(at) = live.get(self.chance.below(live.len().max(1))).copied() else { return self.login(http).await };
-        match self.chance.below(20) {
-            0..2 if live.len() < MANY => self.login(http).await,
-            2..5 => self.patch(http, at).await,
-            5 if live.len() > 1 => self.log_out(http, at).await,
-            6..8 if live.len() > 1 => self.revoke(http, at).await,
-            8 if self.chance.below(4) == 0 => self.end_everywhere(http, at).await,
-            9..12 => self.two_tabs(http, at).await,
-            _ => self.renew(http, at).await,
+        match (self.manner, self.chance.below(20)) {
+            (_, 0..2) if live.len() < MANY => self.login(http).await,
+            (_, 2..5) => self.patch(http, at).await,
+            (_, 5..8) => self.two_tabs(http, at).await,
+            (Manner::Restless, 8) if live.len() > 1 => self.log_out(http, at).await,
+            (Manner::Restless, 9..11) if live.len() > 1 => self.revoke(http, at).await,
+            (Manner::Restless, 11) if self.chance.below(4) == 0 => self.end_everywhere(http, at).await,
+            (Manner::Restless | Manner::Steady, _) => self.renew(http, at).await,
         }
     }
 
@@ -244,20 +255,23 @@ impl Person {
             408 | 503 => return no_suspicion(&self.sessions[at], reply),
             _ => panic!("an honest client is refused: {reply:?} for {:?}", self.sessions[at].sid),
         }
-        match &mut self.sessions[at].held {
-            Held::Refresh(token) => {
-                if let Some(new) = reply.text("refresh_token") {
-                    if new != token {
-                        self.stage.rotated.fetch_add(1, Ordering::Relaxed);
-                    }
-                    new.clone_into(token);
-                }
-                self.shows_my_record(reply);
-            }
+        self.keep(at, reply);
+        match &self.sessions[at].held {
+            Held::Refresh(_) => self.shows_my_record(reply),
             Held::Fixed(_) => {
                 let user = &reply.body["user"];
                 self.is_my_record(user["cv"].as_u64().unwrap(), user["attributes"]["nickname"].as_str());
             }
+        }
+    }
+
+    /// Keeps the new refresh token, where there is one; the old one else (RFC 6749 section 6).
+    fn keep(&mut self, at: usize, reply: &Reply) {
+        if let (Held::Refresh(token), Some(new)) = (&mut self.sessions[at].held, reply.text("refresh_token"))
+            && new != token
+        {
+            new.clone_into(token);
+            self.stage.rotated.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -289,9 +303,7 @@ impl Person {
             assert!(matches!(reply.status.as_u16(), 408 | 503), "an honest client is refused: {reply:?}");
             return Ok(None);
         }
-        if let Some(new) = reply.text("refresh_token") {
-            self.sessions[at].held = Held::Refresh(new.to_owned());
-        }
+        self.keep(at, &reply);
         Ok(Some(reply.demand("access_token")))
     }
 
@@ -360,10 +372,8 @@ impl Person {
                 assert!(!over, "a session that ended ({causes:?}) lives again: {sid}");
                 if causes.is_empty() {
                     self.renewed(at, &reply);
-                } else if let (Held::Refresh(token), Some(new)) =
-                    (&mut self.sessions[at].held, reply.text("refresh_token"))
-                {
-                    new.clone_into(token);
+                } else {
+                    self.keep(at, &reply);
                 }
             }
             (400 | 401, Some(cause)) => self.sessions[at] = Known { causes: vec![cause], over: true, sid, held },

@@ -1,6 +1,6 @@
 //! SIGTERM under load: what was acknowledged is kept, and the process ends in order.
 
-use crate::people::{Stage, act, all_kept, gathered, people};
+use crate::people::{Manner, Stage, act, all_kept, gathered, people};
 use crate::server::Folder;
 
 const SPEED: u32 = 20;
@@ -11,7 +11,7 @@ const ACKNOWLEDGED: u64 = 30;
 async fn a_server_that_is_stopped_under_load_keeps_what_it_acknowledged_and_exits_0() {
     let (mut folder, stage) = (Folder::new(SPEED), Stage::default());
     let mut server = folder.start().await;
-    let mut people = people(&folder, &stage).await;
+    let mut people = people(&folder, &stage, Manner::Restless).await;
     for stop in 1..=STOPS {
         let acting = act(people, server.port);
         while stage.acknowledged() < stop * ACKNOWLEDGED {
