@@ -80,9 +80,9 @@ impl Scene {
 async fn api(facts: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let credential = &facts["apis"][0];
-    let verifier = Verifier::builder(&text(&facts["issuer"]))
-        .audience(&text(&facts["audience"]))
-        .feed(Feed::new(&text(&credential["client_id"]), &text(&credential["client_secret"])))
+    let verifier = Verifier::builder(text(&facts["issuer"]))
+        .audience(text(&facts["audience"]))
+        .feed(Feed::new(text(&credential["client_id"]), text(&credential["client_secret"])))
         .build()
         .unwrap();
     verifier.ready().await;
