@@ -112,7 +112,7 @@ impl Sealed {
 /// One key of the keyring, as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
-    /// Its `kid`: for a refresh key, the decimal number of its [`MacKeyId`](crate::refresh::MacKeyId).
+    /// Its `kid`: for a refresh key, the decimal number of its [`MacKeyId`].
     pub kid: String,
     /// What it is for.
     pub purpose: Purpose,
