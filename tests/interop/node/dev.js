@@ -15,7 +15,7 @@ export async function dev({ speed = 1 } = {}) {
   const data = join(folder, 'data')
   const options = ['dev', '--no-open', '--port', '0', '--speed', String(speed), '--data', data]
   const log = await open(join(folder, 'log'), 'w')
-  const child = spawn(binary, options, { stdio: ['ignore', 'pipe', log.fd] })
+  const child = spawn(binary, options, { env: {}, stdio: ['ignore', 'pipe', log.fd] })
   await log.close()
   const ended = new Promise((resolve, reject) => {
     child.once('exit', resolve)

@@ -24,7 +24,7 @@ class Dev:
         log = pathlib.Path(self._folder.name) / "log"
         with log.open("wb") as stderr:
             self._process = subprocess.Popen(
-                [BINARY, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
+                [BINARY, *options], env={}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
             )
         if not self._process.stdout.readline().startswith(b"Remint is running"):
             raise RuntimeError(f"remint dev ended with {self._process.wait()}: {log.read_text()}")

@@ -51,6 +51,7 @@ impl Folder {
             .args(["dev", "--no-open", "--port", &self.port.to_string(), "--speed", &self.speed.to_string()])
             .arg("--data")
             .arg(self.data())
+            .env_clear() // whatever is set where the tests run is no setting of theirs
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -81,6 +82,7 @@ impl Folder {
             .args(arguments)
             .arg("--data")
             .arg(self.data())
+            .env_clear() // whatever is set where the tests run is no setting of theirs
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
