@@ -287,7 +287,8 @@ mod tests {
             device: Device::default(),
         };
         let session = Session::open(user, &client.id, &policy, opening, NOW);
-        TokenClaims::of_session(ISSUER, user, &client, &session, target, None, QUANTUM, now)
+        let by = Issuing { issuer: ISSUER, quantum: QUANTUM, now };
+        TokenClaims::of_session(by, user, &client, &session, target, None)
     }
 
     fn user(nickname: &str) -> User {

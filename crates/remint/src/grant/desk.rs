@@ -14,8 +14,10 @@ const SHARDS: usize = 64;
 /// Where presentations of one session take turns. `O` is what a decision answers.
 #[derive(Debug)]
 pub struct Desk<O> {
-    shards: Box<[Mutex<HashMap<SessionId, Slot<O>>>]>,
+    shards: Box<[Shard<O>]>,
 }
+
+type Shard<O> = Mutex<HashMap<SessionId, Slot<O>>>;
 
 /// A decision under way.
 #[derive(Debug)]
