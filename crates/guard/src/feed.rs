@@ -172,6 +172,7 @@ pub(crate) struct Follower {
 }
 
 /// How far a connection has come.
+#[expect(clippy::large_enum_variant, reason = "there is one of them for each connection")]
 enum Phase {
     Greeting,
     Snapshot(Ledger),

@@ -14,10 +14,11 @@ const SHARDS: usize = 64;
 /// Where presentations of one session take turns. `O` is what a decision answers.
 #[derive(Debug)]
 pub struct Desk<O> {
-    shards: Box<[Shard<O>]>,
+    shards: Box<[Mutex<Shard<O>>]>,
 }
 
-type Shard<O> = Mutex<HashMap<SessionId, Slot<O>>>;
+/// The decisions under way of some sessions.
+type Shard<O> = HashMap<SessionId, Slot<O>>;
 
 /// A decision under way.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl<O: Clone> Desk<O> {
     }
 
     /// A panic elsewhere leaves the map whole: every change to it is one call.
-    fn shard(&self, sid: SessionId) -> MutexGuard<'_, HashMap<SessionId, Slot<O>>> {
+    fn shard(&self, sid: SessionId) -> MutexGuard<'_, Shard<O>> {
         let at = usize::from(sid.as_bytes()[0]) % SHARDS;
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }

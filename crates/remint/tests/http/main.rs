@@ -1,5 +1,5 @@
 //! The server over HTTP, by the URLs that are called. Each scene has its own folder and its own clock.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a scene that cannot be set fails its test")]
 
 mod account;
 mod feed;
