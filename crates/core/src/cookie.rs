@@ -10,10 +10,6 @@ use crate::user::User;
 
 /// What a presented cookie gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives for one decision: a box would cost an allocation and save nothing"
-)]
 pub enum Use {
     /// The session goes on; nothing to write.
     Live,

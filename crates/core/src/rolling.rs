@@ -28,10 +28,6 @@ pub struct Held {
 
 /// What the holder of a live token gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives for one decision: a box would cost an allocation and save nothing"
-)]
 pub enum Renewal {
     /// A new token. Where the row changed, it is to be written.
     Mint(Option<Box<Session>>),

@@ -83,7 +83,6 @@ pub struct Issuing<'a> {
 
 impl TokenClaims {
     /// Of a token for a session: what user and client are now, within what was granted, no longer than the session.
-    #[expect(clippy::too_many_arguments, reason = "all that a token depends on, each of a type of its own")]
     pub fn of_session(
         by: Issuing<'_>,
         user: &User,
