@@ -230,7 +230,7 @@ mod tests {
     use remint_core::rev::Rev;
     use remint_core::secret::SecretHash;
     use remint_core::session::{Continuity, Device, Opening, Session};
-    use remint_core::token::Target;
+    use remint_core::token::{Issuing, Target};
     use remint_core::user::User;
     use serde_json::json;
 
