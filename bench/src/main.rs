@@ -1,2 +1,112 @@
-//! placeholder
-fn main() {}
+//! Measures what Remint promises about speed, as ratios to a floor that runs in the same minutes on the same cores. It
+//! prints and judges nothing: no time is ever asserted, but one wrong answer ends the run.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "what it prints is all that a benchmark makes")]
+
+mod child;
+mod feed;
+mod floor;
+mod guard;
+mod load;
+mod refresh;
+mod report;
+mod seed;
+mod wire;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The server's own allocator, on both sides of every comparison.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A result, or what went wrong, for a person to read.
+type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Measures Remint against a floor, both in one run.
+#[derive(Parser)]
+struct Command {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    scale: Scale,
+}
+
+/// How much is measured.
+#[derive(Args, Clone, Copy)]
+struct Scale {
+    /// Sessions in the store
+    #[arg(long, global = true, default_value_t = 1_000_000)]
+    sessions: u64,
+    /// Rounds, each of both sides
+    #[arg(long, global = true, default_value_t = 6)]
+    rounds: usize,
+    /// Seconds of each side of a round of `refresh`
+    #[arg(long, global = true, default_value_t = 5)]
+    seconds: u64,
+    /// Connections that are kept alive
+    #[arg(long, global = true, default_value_t = 32)]
+    connections: usize,
+    /// Events in the guard's ledger
+    #[arg(long, global = true, default_value_t = 1_000_000)]
+    ledger: u64,
+    /// Guards on the feed
+    #[arg(long, global = true, default_value_t = 100)]
+    guards: usize,
+    /// Revocations that the guards are watched for
+    #[arg(long, global = true, default_value_t = 30)]
+    revocations: u64,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The refresh grant that rotates, against an axum handler that signs once
+    Refresh {
+        /// What the server logs (a filter); its default is that of `remint serve`
+        #[arg(long, default_value = "info")]
+        log: String,
+    },
+    /// Verification in an API, against one raw verification of the same bytes
+    Guard,
+    /// From the answer of a revocation to the refusal at every guard
+    Feed,
+    /// All of them, one after the other
+    All,
+    /// The measured server: started by the others
+    #[command(hide = true)]
+    Serve { data: PathBuf, port: u16, log: String },
+    /// The floor: started by `refresh`
+    #[command(hide = true)]
+    Floor { port: u16, claims: String },
+}
+
+fn main() -> ExitCode {
+    let Command { what, scale } = Command::parse();
+    // As `remint serve` makes it: a thread for each core that the process may use.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ran = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(what.unwrap_or(What::All), scale)));
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(what: What, scale: Scale) -> Fallible<()> {
+    match what {
+        What::Refresh { log } => refresh::measure(scale, &log).await,
+        What::Guard => guard::measure(scale).await,
+        What::Feed => feed::measure(scale).await,
+        What::All => {
+            refresh::measure(scale, "info").await?;
+            guard::measure(scale).await?;
+            feed::measure(scale).await
+        }
+        What::Serve { data, port, log } => child::serve(data, port, log).await,
+        What::Floor { port, claims } => floor::serve(port, claims).await,
+    }
+}

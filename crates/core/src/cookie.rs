@@ -10,15 +10,11 @@ use crate::user::User;
 
 /// What a presented cookie gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives for one decision: a box would cost an allocation and save nothing"
-)]
 pub enum Use {
     /// The session goes on; nothing to write.
     Live,
     /// The session goes on, and its idle limit is to be written.
-    Touched(Session),
+    Touched(Box<Session>),
 }
 
 /// Decides one presentation of a cookie's secret, of which the caller gives the hash (compared in constant time, a
@@ -41,7 +37,7 @@ pub fn present(
     let idle = client.policy.idle();
     let used = session.used(idle, interactive, now);
     if session.idle_at.since(now) < idle / 2 && used.idle_at > session.idle_at {
-        return Ok(Use::Touched(used));
+        return Ok(Use::Touched(Box::new(used)));
     }
     Ok(Use::Live)
 }

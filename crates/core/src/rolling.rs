@@ -28,13 +28,9 @@ pub struct Held {
 
 /// What the holder of a live token gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives for one decision: a box would cost an allocation and save nothing"
-)]
 pub enum Renewal {
     /// A new token. Where the row changed, it is to be written.
-    Mint(Option<Session>),
+    Mint(Option<Box<Session>>),
     /// Nothing: what it has is good.
     Keep,
 }
@@ -54,7 +50,7 @@ pub fn renewal(
     match &client.policy {
         Policy::Rolling { life, .. } if stale || worth_renewing(held, session, *life, now) => {
             let used = session.used(*life, true, now);
-            Ok(Renewal::Mint((used != *session).then_some(used)))
+            Ok(Renewal::Mint((used != *session).then(|| Box::new(used))))
         }
         Policy::Fixed { .. } if stale => Ok(Renewal::Mint(None)),
         Policy::Rolling { .. } | Policy::Fixed { .. } => Ok(Renewal::Keep),

@@ -70,25 +70,33 @@ impl Target<'_> {
     }
 }
 
+/// Who issues, and when: the same for every token of one answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Issuing<'a> {
+    /// The issuer, as it stands in `iss`.
+    pub issuer: &'a str,
+    /// What minting times are rounded down to.
+    pub quantum: Duration,
+    /// Now.
+    pub now: Timestamp,
+}
+
 impl TokenClaims {
     /// Of a token for a session: what user and client are now, within what was granted, no longer than the session.
-    #[expect(clippy::too_many_arguments, reason = "all that a token depends on, each of a type of its own")]
     pub fn of_session(
-        issuer: &str,
+        by: Issuing<'_>,
         user: &User,
         client: &Client,
         session: &Session,
         target: Target<'_>,
         narrowed: Option<&ScopeSet>,
-        quantum: Duration,
-        now: Timestamp,
     ) -> Self {
         let granted = session.scope.intersection(&client.scopes);
         let scope = target.scope(&narrowed.map_or(granted.clone(), |narrowed| narrowed.intersection(&granted)));
-        let iat = now.quantised(quantum);
+        let iat = by.now.quantised(by.quantum);
         let exp = iat.plus(client.policy.life()).min(session.absolute_at);
         Self {
-            iss: issuer.to_owned(),
+            iss: by.issuer.to_owned(),
             sub: user.id.to_string(),
             aud: target.audience().clone(),
             client_id: client.id.clone(),
@@ -108,19 +116,12 @@ impl TokenClaims {
     }
 
     /// Of a client's own token (RFC 6749 section 4.4): `sub` is the client, there is no session.
-    pub fn of_client(
-        issuer: &str,
-        client: &Client,
-        api: &Api,
-        scope: &ScopeSet,
-        quantum: Duration,
-        now: Timestamp,
-    ) -> Self {
-        let iat = now.quantised(quantum);
+    pub fn of_client(by: Issuing<'_>, client: &Client, api: &Api, scope: &ScopeSet) -> Self {
+        let iat = by.now.quantised(by.quantum);
         let life = client.policy.life().min(api.max_life);
         let scope = scope.intersection(&api.scopes);
         Self {
-            iss: issuer.to_owned(),
+            iss: by.issuer.to_owned(),
             sub: client.id.to_string(),
             aud: api.audience.clone(),
             client_id: client.id.clone(),
@@ -192,7 +193,8 @@ mod tests {
     fn minted(session: &Session, user: &User, at: i64) -> TokenClaims {
         let client = Client { mapping: fixture::mapping(), ..fixture::client(Policy::rolling()) };
         let (api, now) = (fixture::api(), Timestamp::from_secs(at));
-        TokenClaims::of_session("https://id.example", user, &client, session, Target::Api(&api), None, QUANTUM, now)
+        let by = Issuing { issuer: "https://id.example", quantum: QUANTUM, now };
+        TokenClaims::of_session(by, user, &client, session, Target::Api(&api), None)
     }
 
     #[test]

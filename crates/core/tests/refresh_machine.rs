@@ -367,7 +367,7 @@ fn in_doubt_and_ahead_of_its_row_too_such_a_client_keeps_its_head() {
     (scene.set.always_return_refresh, scene.set.in_doubt) = (true, true);
     let (doubted, then) = scene.present(at(5, 1), WINDOW + 1);
     assert_eq!((doubted.answer, then.chain().head), (Ok(Answer::WithHead), at(5, 1)));
-    assert_eq!(scene.present(at(4, 1), 1).0.answer, Ok(Answer::AccessOnly), "a parent gets no head while in doubt");
+    assert_eq!(scene.present(at(4, 2), 1).0.answer, Ok(Answer::AccessOnly), "a parent gets no head while in doubt");
     let (ahead, then) = scene.present(at(7, 0), 1);
     assert_eq!((ahead.answer, then.chain().head), (Ok(Answer::WithHead), at(7, 0)));
 }

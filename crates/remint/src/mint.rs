@@ -230,7 +230,7 @@ mod tests {
     use remint_core::rev::Rev;
     use remint_core::secret::SecretHash;
     use remint_core::session::{Continuity, Device, Opening, Session};
-    use remint_core::token::Target;
+    use remint_core::token::{Issuing, Target};
     use remint_core::user::User;
     use serde_json::json;
 
@@ -287,7 +287,8 @@ mod tests {
             device: Device::default(),
         };
         let session = Session::open(user, &client.id, &policy, opening, NOW);
-        TokenClaims::of_session(ISSUER, user, &client, &session, target, None, QUANTUM, now)
+        let by = Issuing { issuer: ISSUER, quantum: QUANTUM, now };
+        TokenClaims::of_session(by, user, &client, &session, target, None)
     }
 
     fn user(nickname: &str) -> User {

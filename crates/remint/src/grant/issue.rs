@@ -6,8 +6,9 @@ use remint_core::id::Audience;
 use remint_core::jwk::Algorithm;
 use remint_core::refusal::Refusal;
 use remint_core::scope::ScopeSet;
+use remint_core::session::Session;
 use remint_core::time::Timestamp;
-use remint_core::token::{Target, TokenClaims};
+use remint_core::token::{Issuing, Target, TokenClaims};
 use std::sync::Arc;
 
 use crate::app::App;
@@ -70,13 +71,9 @@ impl RefreshText {
 /// Mints what the permit allows.
 pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Timestamp) -> Result<Issued, Failure> {
     let (client, session) = (permit.client(), permit.session());
-    if wanted.scope.as_ref().is_some_and(|scope| !scope.is_subset(&session.scope)) {
-        return Err(Refusal::ScopeExceeded.into());
-    }
-    let audience = audience(app, client, wanted.resource.as_ref())?;
+    let audience = grantable(app, client, session, wanted)?;
     let claims_for = |target: Target<'_>| {
-        let (issuer, quantum) = (app.settings.issuer.as_str(), app.settings.timing.quantum);
-        TokenClaims::of_session(issuer, permit.user(), client, session, target, wanted.scope.as_ref(), quantum, now)
+        TokenClaims::of_session(issuing(app, now), permit.user(), client, session, target, wanted.scope.as_ref())
     };
     let account = || {
         let claims = claims_for(Target::Issuer(app.settings.issuer.audience()));
@@ -105,9 +102,8 @@ pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Ti
 pub async fn fits(app: &App, permit: Permit<'_>, now: Timestamp) -> Result<(), Failure> {
     for audience in &permit.client().apis {
         let api = api_for(app, audience).await?;
-        let (issuer, quantum) = (app.settings.issuer.as_str(), app.settings.timing.quantum);
         let (user, client, session) = (permit.user(), permit.client(), permit.session());
-        let claims = TokenClaims::of_session(issuer, user, client, session, Target::Api(&api), None, quantum, now);
+        let claims = TokenClaims::of_session(issuing(app, now), user, client, session, Target::Api(&api), None);
         app.mint.fits(&claims, api.algorithm)?;
     }
     Ok(())
@@ -129,8 +125,7 @@ pub async fn for_client(
         return Err(Refusal::UnknownResource.into()); // a client has no account
     };
     let api = api_for(app, audience).await?;
-    let (issuer, quantum) = (app.settings.issuer.as_str(), app.settings.timing.quantum);
-    let claims = TokenClaims::of_client(issuer, client, &api, scope, quantum, now);
+    let claims = TokenClaims::of_client(issuing(app, now), client, &api, scope);
     Ok(Issued {
         access_token: app.mint.access_token(&claims, api.algorithm)?.token,
         expires_in: claims.expires_in(now),
@@ -140,9 +135,26 @@ pub async fn for_client(
     })
 }
 
-enum To<'a> {
+fn issuing(app: &App, now: Timestamp) -> Issuing<'_> {
+    Issuing { issuer: app.settings.issuer.as_str(), quantum: app.settings.timing.quantum, now }
+}
+
+/// Whom a token is for.
+#[derive(Clone, Copy, Debug)]
+pub enum To<'a> {
+    /// The issuer itself: the account token.
     Issuer,
+    /// An api.
     Api(&'a Audience),
+}
+
+/// Whether what is wanted lies within what was granted: asked before anything is committed, so that a refusal changes
+/// nothing.
+pub fn grantable<'a>(app: &App, client: &'a Client, session: &Session, wanted: &Wanted) -> Result<To<'a>, Refusal> {
+    if wanted.scope.as_ref().is_some_and(|scope| !scope.is_subset(&session.scope)) {
+        return Err(Refusal::ScopeExceeded);
+    }
+    audience(app, client, wanted.resource.as_ref())
 }
 
 /// The audience that was asked for, if the client may call it. The account token is for first-party clients.

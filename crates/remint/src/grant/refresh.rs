@@ -41,8 +41,8 @@ pub async fn refresh(
     wanted: &Wanted,
 ) -> Result<Issued, Failure> {
     let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
-    let alike = alike(presented, &client.id, interactive);
-    let decide = decide(app, &client.id, &token, interactive);
+    let alike = alike(presented, &client.id, interactive, wanted);
+    let decide = decide(app, &client.id, &token, interactive, wanted);
     let Granted { held, answer } = app.desk.in_turn(token.sid(), alike, decide).await?;
     let now = app.clock.now();
     let permit = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)?;
@@ -54,11 +54,17 @@ pub async fn refresh(
 }
 
 /// What makes two presentations the same question.
-fn alike(presented: &str, client: &ClientId, interactive: bool) -> SecretHash {
-    SecretHash::of(format!("{client} {interactive} {presented}").as_bytes())
+fn alike(presented: &str, client: &ClientId, interactive: bool, wanted: &Wanted) -> SecretHash {
+    SecretHash::of(format!("{client} {interactive} {wanted:?} {presented}").as_bytes())
 }
 
-async fn decide(app: &App, client: &ClientId, token: &RefreshToken, interactive: bool) -> Result<Granted, Failure> {
+async fn decide(
+    app: &App,
+    client: &ClientId,
+    token: &RefreshToken,
+    interactive: bool,
+    wanted: &Wanted,
+) -> Result<Granted, Failure> {
     for _ in 0..MAX_CONFLICTS {
         let found = app.store.read(Holding(token.sid())).await?;
         let now = app.clock.now();
@@ -66,7 +72,8 @@ async fn decide(app: &App, client: &ClientId, token: &RefreshToken, interactive:
         let held = found.ok_or(Refusal::WrongMac)?;
         let shown = Presentation { token: genuine, client, proof: KeyProof::None, interactive };
         let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
-        let permitted = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now).map(drop);
+        let permitted = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)
+            .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
         match app.store.commit(changes(&app.settings.timing, &held, &decision, permitted.is_ok(), now)).await? {
             Commit::Done { .. } => return answer(held, decision, permitted),
             Commit::Conflict { .. } => {} // another node was first: decide again

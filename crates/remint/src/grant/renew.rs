@@ -29,11 +29,11 @@ pub async fn renew(app: &App, bearer: &Bearer) -> Result<Option<Issued>, Failure
         gate::may_issue(&held.user, &held.client, &held.session, Kind::Renewal, now)?;
         let renewed = rolling::renewal(&bearer.held, &held.session, &held.user, &held.client, now)?;
         let Renewal::Mint(changed) = renewed else { return Ok(None) };
-        let changes = changed.clone().map_or_else(Changes::none, |row| Changes::none().write(Row::Session(row)));
+        let changes = changed.clone().map_or_else(Changes::none, |row| Changes::none().write(Row::Session(*row)));
         if let Commit::Conflict { .. } = app.store.commit(changes).await? {
             continue; // others were first: decide again
         }
-        let session = changed.unwrap_or(held.session);
+        let session = changed.map_or(held.session, |row| *row);
         let permit = gate::may_issue(&held.user, &held.client, &session, Kind::Renewal, now)?;
         return issue::for_session(app, permit, &wanted(&bearer.claims, bearer.is_account())?, now).await.map(Some);
     }
