@@ -8,7 +8,7 @@ use remint_core::session::EndReason;
 use remint_guard::{Feed, Reject, Verifier};
 use tokio::task::JoinSet;
 
-use crate::child::{Server, free_port, keep_off};
+use crate::child::{Server, free_port};
 use crate::guard::unexpected;
 use crate::report::{Figures, line, title};
 use crate::seed::{API, CLIENT, Seeded, api_secret};
@@ -24,7 +24,6 @@ struct Refused {
 pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
     title(&format!("feed: from revoking to refusing, {} guards, {} revocations", scale.guards, scale.revocations));
     let (seeded, port) = (Seeded::new(scale.revocations).await?, free_port()?);
-    keep_off()?;
     let server = Server::remint(seeded.path(), port, "info").await?;
     let guards = guards(port, scale.guards).await?;
     let mut connection = Connection::open(server.address).await?;

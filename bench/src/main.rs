@@ -84,16 +84,21 @@ enum What {
 
 fn main() -> ExitCode {
     let Command { what, scale } = Command::parse();
-    // As `remint serve` makes it: a thread for each core that the process may use.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ran = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(what.unwrap_or(What::All), scale)));
-    match ran {
+    match start(what.unwrap_or(What::All), scale) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("failed: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn start(what: What, scale: Scale) -> Fallible<()> {
+    if !matches!(what, What::Serve { .. } | What::Floor { .. }) {
+        child::keep_off()?; // before there are threads
+    }
+    // As `remint serve` makes it: a thread for each core that the process may use.
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(what, scale))
 }
 
 async fn run(what: What, scale: Scale) -> Fallible<()> {

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use remint_core::policy::{CLIENT_TIMEOUT, Policy, Timing};
 
-use crate::child::{Server, free_port, keep_off, own_cpu_seconds};
+use crate::child::{Server, free_port, own_cpu_seconds};
 use crate::load::{Requests, Sample, press};
 use crate::report::{Figures, line, title};
 use crate::seed::{CLIENT, Seeded};
@@ -43,7 +43,6 @@ pub(crate) async fn measure(scale: Scale, log: &str) -> Fallible<()> {
         scale.sessions, scale.connections
     ));
     let seeded = Arc::new(Seeded::new(scale.sessions).await?);
-    keep_off()?;
     let server = Server::remint(seeded.path(), free_port()?, log).await?;
     settled().await;
     let visited = Arc::new(AtomicU64::new(0));
