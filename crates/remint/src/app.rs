@@ -89,7 +89,8 @@ impl App {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, StartError> {
-        let store = Store::open(&settings.data.join(DATA_FILE), StoreOptions::default(), entropy.bytes())?;
+        let options = StoreOptions { longest_wait: settings.timing.server_deadline, ..StoreOptions::default() };
+        let store = Store::open(&settings.data.join(DATA_FILE), options, entropy.bytes())?;
         let data_is_new = store.read(Keys).await?.is_empty();
         let keyring = Keyring::open(store.clone(), master, clock.clone(), entropy.clone(), settings.keys).await?;
         let doubt = Doubt::at_start(clock.now(), data_is_new);

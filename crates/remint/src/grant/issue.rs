@@ -152,7 +152,7 @@ pub enum To<'a> {
 /// nothing.
 pub fn grantable<'a>(app: &App, client: &'a Client, session: &Session, wanted: &Wanted) -> Result<To<'a>, Refusal> {
     if wanted.scope.as_ref().is_some_and(|scope| !scope.is_subset(&session.scope)) {
-        return Err(Refusal::ScopeExceeded);
+        return Err(Refusal::ScopeExceeded); // RFC 6749 section 6
     }
     audience(app, client, wanted.resource.as_ref())
 }

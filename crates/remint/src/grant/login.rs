@@ -54,8 +54,9 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
     }
     let typed: Option<CanonicalIdentifier> = attempt.identifier.parse().ok();
     let counted = count(app, typed.as_ref(), attempt).await?;
+    let mut before = None;
     for _ in 0..MAX_CONFLICTS {
-        let proved = authenticate(app, typed.as_ref(), attempt).await?;
+        let proved = authenticate(app, typed.as_ref(), attempt, before.as_ref()).await?;
         let client = app.store.read(ClientById(client.id.clone())).await?.ok_or(Refusal::BadClient)?;
         let now = app.clock.now();
         let (user, session, changes) = match reauthenticated(app, &proved.user, &client, attempt).await? {
@@ -63,13 +64,17 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
             None => open(app, &proved.user, &client, attempt, now),
         };
         gate::may_issue(&user, &client, &session, Kind::Login, now)?;
+        if !session.scope.is_subset(&client.scopes) {
+            return Err(Refusal::ScopeExceeded.into());
+        }
+        issue::grantable(app, &client, &session, &attempt.wanted)?;
         let changes = expecting(changes, &proved, &client).reset(counted.counter());
         match app.store.commit(changes).await? {
             Commit::Done { .. } => {
                 app.throttle.succeeded(counted);
                 return tokens(app, &user, &client, &session, attempt, now).await;
             }
-            Commit::Conflict { .. } => {} // disabled, changed or new password in between: from the start
+            Commit::Conflict { .. } => before = Some(proved), // disabled, changed or new password in between
         }
     }
     Err(Failure::Contended)
@@ -104,15 +109,28 @@ struct Proved {
     rehashed: Option<PasswordHash>,
 }
 
-/// The user whose password this is; an unknown one costs the same work.
-async fn authenticate(app: &App, typed: Option<&CanonicalIdentifier>, attempt: &Attempt) -> Result<Proved, Failure> {
+/// The user whose password this is; an unknown one costs the same work. What was proved before a conflict is proved
+/// still, if the password is that same row.
+async fn authenticate(
+    app: &App,
+    typed: Option<&CanonicalIdentifier>,
+    attempt: &Attempt,
+    before: Option<&Proved>,
+) -> Result<Proved, Failure> {
     let account = account_of(app, typed).await?;
+    if let (Some(Account { user, password: Some(row) }), Some(before)) = (&account, before)
+        && *row == before.password
+    {
+        let (user, password) = (user.clone(), row.clone());
+        return Ok(Proved { user, password, rehashed: before.rehashed.clone() });
+    }
     let stored = account.as_ref().and_then(|account| account.password.as_ref()).map(|row| row.hash.clone());
     let Some(password) = &attempt.password else { return Err(Refusal::BadCredentials.into()) };
     let verdict = app.passwords.verify(password.clone(), stored).await?;
     match (verdict, account) {
         (Verdict::Right { outdated }, Some(Account { user, password: Some(row) })) => {
-            let rehashed = if outdated { Some(app.passwords.hash(password.clone()).await?) } else { None };
+            // Where the pool is full the old hash stays for another time: the person is not turned away for it.
+            let rehashed = if outdated { app.passwords.hash(password.clone()).await.ok() } else { None };
             Ok(Proved { user, password: row, rehashed })
         }
         (Verdict::Right { .. } | Verdict::Wrong, _) => Err(Refusal::BadCredentials.into()),

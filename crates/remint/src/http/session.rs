@@ -1,9 +1,9 @@
 //! The session API: log in, look, renew, log out, and the person's other devices. JSON only, first-party clients only,
 //! opened by the account token.
 
-use axum::Json as Reply;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json as Reply};
 use http::header::CACHE_CONTROL;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -32,6 +32,7 @@ use crate::http::error::{BearerError, OAuthError};
 use crate::http::origin;
 use crate::http::token::wanted;
 use crate::store::{Held, Holding, SessionById, SessionsOf};
+use crate::telemetry::KnownClient;
 
 /// Tells the holder of a stale token the version that it lacks.
 pub static REMINT_RENEW: HeaderName = HeaderName::from_static("remint-renew");
@@ -78,7 +79,7 @@ pub async fn open(
     caller: Caller,
     headers: HeaderMap,
     body: Json,
-) -> Result<Issued, OAuthError> {
+) -> Result<(Extension<KnownClient>, Issued), OAuthError> {
     let form: Login = body.read(&LOGIN)?;
     let again = bearer(&headers).ok().flatten().and_then(|token| Bearer::account(&app, token).ok());
     let credentials = Credentials::of(&HeaderMap::new(), Some(&form.client_id), form.client_secret.as_deref())?;
@@ -92,7 +93,8 @@ pub async fn open(
         device: caller.device,
         again,
     };
-    Ok(login(&app, &client, &attempt).await?)
+    let issued = login(&app, &client, &attempt).await?;
+    Ok((Extension(KnownClient(client.id.clone())), issued))
 }
 
 /// `GET /session`: the session, its user's record and its limits.

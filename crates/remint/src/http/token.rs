@@ -1,5 +1,6 @@
 //! `POST /oauth2/token` (RFC 6749 section 3.2): the grants `refresh_token` and `client_credentials`. Ignores cookies.
 
+use axum::Extension;
 use axum::extract::State;
 use http::HeaderMap;
 
@@ -12,23 +13,29 @@ use crate::http::body::Form;
 use crate::http::credentials::Credentials;
 use crate::http::error::OAuthError;
 use crate::http::origin;
+use crate::telemetry::KnownClient;
 
 /// Answers the token response of RFC 6749 section 5.1, or the error of section 5.2.
-pub async fn post(State(app): State<App>, headers: HeaderMap, form: Form) -> Result<Issued, OAuthError> {
+pub async fn post(
+    State(app): State<App>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<(Extension<KnownClient>, Issued), OAuthError> {
     let grant = form.required("grant_type")?;
     let credentials = Credentials::of(&headers, form.optional("client_id"), form.optional("client_secret"))?;
     let client = credentials.client(&app).await?;
     origin::check(&headers, &app, &client)?;
     let wanted = wanted(form.optional("resource"), form.optional("scope"))?;
-    match grant {
+    let issued = match grant {
         "refresh_token" => {
             let presented = form.required("refresh_token")?;
             let interactive = interactive(form.optional("interactive"))?;
-            Ok(refresh(&app, &client, presented, interactive, &wanted).await?)
+            refresh(&app, &client, presented, interactive, &wanted).await
         }
-        "client_credentials" => Ok(client_credentials(&app, &client, &wanted).await?),
+        "client_credentials" => client_credentials(&app, &client, &wanted).await,
         _ => Err(BadRequest::UnsupportedGrant.into()),
-    }
+    };
+    Ok((Extension(KnownClient(client.id.clone())), issued?))
 }
 
 /// What was asked for: `resource` (RFC 8707 section 2), `scope` (RFC 6749 section 3.3).

@@ -1,5 +1,5 @@
 //! Where sessions, users, clients, keys and the feed are kept. Two verbs: [`Store::read`] asks a [`Question`], and
-//! [`Store::commit`] writes [`Changes`], all of them or none. Decides nothing, mints nothing, reads no clock.
+//! [`Store::commit`] writes [`Changes`], all of them or none. Decides nothing, mints nothing, reads no wall clock.
 //!
 //! A row is written at the `rev` it was read at. Where that has moved, the answer is [`Commit::Conflict`] with the row
 //! as it is now, and the caller decides again. So everything that may happen once only is safe against races by
@@ -23,6 +23,8 @@ use std::time::Duration;
 use remint_core::change::{Changes, Row, RowKey, Taken};
 use remint_core::event::Cursor;
 use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::clock::Stopwatch;
 
 use documents::Documents;
 use sqlite::{DataFile, Order, Readers, Writer};
@@ -54,6 +56,9 @@ pub struct StoreOptions {
     pub idle_after: Duration,
     /// How long a connection waits for a lock that another program holds on the file.
     pub patience: Duration,
+    /// How long a commit may wait for its turn: the server deadline, past which nothing may be committed. One that
+    /// waited longer is [`StoreError::Busy`].
+    pub longest_wait: Duration,
     /// Memory of the writer for pages of the data file, in bytes.
     pub cache_bytes: u64,
     /// The data file never grows beyond so many bytes: a commit that would need more is [`StoreError::Full`].
@@ -70,6 +75,7 @@ impl Default for StoreOptions {
             checkpoint_bytes: 64 << 20,
             idle_after: Duration::from_secs(1),
             patience: Duration::from_secs(5),
+            longest_wait: remint_core::policy::SERVER_DEADLINE,
             cache_bytes: 64 << 20,
             max_bytes: None,
         }
@@ -166,7 +172,7 @@ impl Store {
     /// [`StoreError::Unknown`]: it may or may not be written. With every other one nothing is.
     pub async fn commit(&self, changes: Changes) -> Result<Commit, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.order(Order { changes, answer })?;
+        self.order(Order { changes, answer, waited: Stopwatch::start() })?;
         answered.await.unwrap_or(Err(StoreError::Unknown))
     }
 

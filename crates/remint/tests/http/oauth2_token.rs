@@ -160,6 +160,20 @@ async fn a_resource_names_the_audience_and_the_issuer_gives_the_account_token() 
 }
 
 #[tokio::test]
+async fn a_request_that_is_refused_for_what_it_wants_rotates_nothing() {
+    let scene = Scene::new().await;
+    let token = scene.login("refresh").await.text("refresh_token");
+    scene.advance(PAST_R);
+    let before = scene.held(&token).await.session;
+    for (name, value) in [("resource", "nobody"), ("scope", "read admin")] {
+        let form =
+            [("grant_type", "refresh_token"), ("client_id", "refresh"), ("refresh_token", &token), (name, value)];
+        scene.form("/oauth2/token", &form).await.expect(400);
+    }
+    assert_eq!(scene.held(&token).await.session, before);
+}
+
+#[tokio::test]
 async fn what_is_malformed_is_refused_in_the_form_of_rfc_6749() {
     let scene = Scene::new().await;
     let refused = |pairs: &'static [(&str, &str)]| scene.form("/oauth2/token", pairs);

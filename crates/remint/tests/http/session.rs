@@ -218,6 +218,21 @@ async fn no_token_and_a_bad_token_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_log_in_grants_no_more_scope_than_the_client_has_and_opens_nothing_where_it_refuses() {
+    let scene = Scene::new().await;
+    let with = |name: &'static str, value: &'static str| {
+        let mut body = json!({"client_id": "refresh", "identifier": IDENTIFIER, "password": PASSWORD});
+        body[name] = json!(value);
+        scene.json(Method::POST, "/session", None, body)
+    };
+    assert_eq!(with("scope", "read admin").await.expect(400).body["error"], "invalid_scope");
+    assert_eq!(with("resource", "nobody").await.expect(400).body["error"], "invalid_target");
+    let all = remint::store::SessionsOf { user: scene.ada, limit: 10 };
+    assert!(scene.app.store.read(all).await.unwrap().is_empty());
+    assert_eq!(with("scope", "read").await.expect(200).claims()["scope"], "read");
+}
+
+#[tokio::test]
 async fn the_session_shows_itself_and_its_limits() {
     let scene = Scene::new().await;
     let first = scene.login("rolling").await.expect(200);

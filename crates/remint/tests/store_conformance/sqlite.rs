@@ -175,6 +175,15 @@ async fn more_commits_than_the_queue_holds_are_shed_and_never_half_done() {
     assert_eq!(store.read(Users { after: None, limit: 999 }).await.unwrap().len(), written);
 }
 
+#[tokio::test]
+async fn a_commit_that_waited_past_the_deadline_is_not_written() {
+    let at = SqliteFile::new();
+    let store = at.open_with(StoreOptions { longest_wait: std::time::Duration::ZERO, ..StoreOptions::default() });
+    let late = store.commit(Changes::none().write(Row::User(user(1)))).await;
+    assert_eq!(late, Err(StoreError::Busy));
+    assert!(store.read(Users { after: None, limit: 9 }).await.unwrap().is_empty());
+}
+
 fn large(n: u32) -> User {
     let long = "x".repeat(200_000);
     User { attributes: serde_json::from_value(serde_json::json!({ "a": long })).unwrap(), ..user(n) }

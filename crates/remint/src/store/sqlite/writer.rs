@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use remint_core::change::{Changes, Row, RowKey, Take, Taken};
 use remint_core::event::{ChainHash, Cursor, Notice};
@@ -13,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::file::PAGE_BYTES;
 use super::{execute, failed, wal_frames};
+use crate::clock::Stopwatch;
 use crate::store::ask::Reader;
 use crate::store::documents::Documents;
 use crate::store::error::StoreError;
@@ -24,6 +26,18 @@ use crate::store::{Commit, StoreOptions, rows};
 pub(in crate::store) struct Order {
     pub(in crate::store) changes: Changes,
     pub(in crate::store) answer: oneshot::Sender<Result<Commit, StoreError>>,
+    pub(in crate::store) waited: Stopwatch,
+}
+
+impl Order {
+    /// The order, unless it has waited too long: whoever decided it was told so, and nothing of it may be written.
+    fn in_time(self, longest_wait: Duration) -> Option<Self> {
+        if self.waited.elapsed() < longest_wait {
+            return Some(self);
+        }
+        let _ = self.answer.send(Err(StoreError::Busy)); // a caller that went away needs no answer
+        None
+    }
 }
 
 /// What the writer thread owns.
@@ -78,7 +92,11 @@ impl Writer {
             match first {
                 Ok(first) => {
                     let more = orders.try_iter().take(self.options.batch.saturating_sub(1));
-                    self.commit(std::iter::once(first).chain(more).collect());
+                    let in_time = |order: Order| order.in_time(self.options.longest_wait);
+                    let batch: Vec<_> = std::iter::once(first).chain(more).filter_map(in_time).collect();
+                    if !batch.is_empty() {
+                        self.commit(batch);
+                    }
                     idle = false;
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -93,7 +111,8 @@ impl Writer {
 
     /// One batch: applied, committed, answered.
     fn commit(&mut self, batch: Vec<Order>) {
-        let (all, waiting): (Vec<_>, Vec<_>) = batch.into_iter().map(|order| (order.changes, order.answer)).unzip();
+        let (all, waiting): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|order| (order.changes, (order.answer, order.waited))).unzip();
         let outcome = self.transaction(&all);
         if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
             self.lost = true;
@@ -101,20 +120,20 @@ impl Writer {
         match outcome {
             // Nothing of it is written, and most of it may need no more space: each member by itself.
             Err(StoreError::Full) if all.len() > 1 => {
-                for (changes, answer) in all.into_iter().zip(waiting) {
-                    self.commit(vec![Order { changes, answer }]);
+                for (changes, (answer, waited)) in all.into_iter().zip(waiting) {
+                    self.commit(vec![Order { changes, answer, waited }]);
                 }
             }
             Ok((answers, head)) => {
                 self.succeeded(head);
-                for (waiting, answer) in waiting.into_iter().zip(answers) {
+                for ((waiting, _), answer) in waiting.into_iter().zip(answers) {
                     let _ = waiting.send(answer); // a caller that went away needs no answer
                 }
             }
             Err(error) => {
                 self.lost |= matches!(error, StoreError::Unknown | StoreError::Io { .. } | StoreError::Corrupt { .. });
                 tracing::error!(%error, members = waiting.len(), "a batch of commits failed");
-                for waiting in waiting {
+                for (waiting, _) in waiting {
                     let _ = waiting.send(Err(error.clone()));
                 }
             }
