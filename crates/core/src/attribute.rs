@@ -59,6 +59,9 @@ pub struct Declaration {
     /// Who may write it.
     #[serde(default)]
     pub writable_by: WritableBy,
+    /// Whether the user must have logged in recently to write it ([`crate::session::RECENT_LOGIN`]).
+    #[serde(default)]
+    pub recent_login: bool,
     /// The version of the row.
     #[serde(skip)]
     pub rev: Rev,
@@ -120,6 +123,11 @@ impl Declarations {
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Declaration> {
         self.0.values()
+    }
+
+    /// Whether the patch names an attribute that its user may write only after a recent log-in.
+    pub fn demand_recent_login(&self, patch: &Map<String, Value>) -> bool {
+        self.0.values().any(|declaration| declaration.recent_login && patch.contains_key(declaration.name.as_str()))
     }
 
     /// The attributes with `patch` applied; `null` removes. All of the patch is good, or nothing of it counts.

@@ -6,7 +6,7 @@ use remint_core::change::{Changes, Row};
 use remint_core::event::{Cause, Initiator};
 use remint_core::notice;
 use remint_core::refusal::Refusal;
-use remint_core::session::EndReason;
+use remint_core::session::{EndReason, recently_authenticated};
 use remint_core::time::Timestamp;
 use remint_core::user::User;
 use serde_json::{Map, Value};
@@ -27,6 +27,9 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Re
         let held = live(app, bearer, Kind::AccountChange).await?;
         let declared = app.store.read(DeclaredAttributes).await?;
         let (horizon, now) = (app.horizon().await?, app.clock.now());
+        if declared.demand_recent_login(patch) {
+            recently_authenticated(bearer.auth_time, now)?;
+        }
         let changed = held.user.patched(patch, &declared, Writer::User).map_err(Refusal::from)?;
         let (user, changes) = match changed {
             None => (held.user.clone(), Changes::none()),

@@ -10,7 +10,7 @@ const LISTS: [(&str, &[&str]); 7] = [
     ("users", &["id", "identifiers", "status", "cv", "attributes"]),
     ("clients", &["id", "policy", "apis", "scopes", "first_party", "confidential", "disabled"]),
     ("apis", &["id", "audience", "algorithm", "scopes"]),
-    ("attributes", &["name", "type", "writable_by", "max_bytes"]),
+    ("attributes", &["name", "type", "writable_by", "max_bytes", "recent_login"]),
     ("sessions", &["sid", "client_id", "created_at", "last_seen", "ends_at", "over", "address", "user_agent"]),
     ("keys", &["kid", "purpose", "state", "since", "signs_at"]),
     ("checks", &["grade", "check", "found"]),

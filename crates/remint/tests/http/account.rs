@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use crate::scene::{Scene, claims};
+use crate::scene::{IDENTIFIER, PASSWORD, Scene, claims};
 
 #[tokio::test]
 async fn a_changed_record_is_in_the_answer_and_in_the_next_token_of_every_session() {
@@ -45,6 +45,30 @@ async fn an_unknown_or_unwritable_attribute_is_refused_by_name_and_nothing_is_wr
         assert!(refused.text("error_description").contains(word), "{refused:?}");
     }
     assert_eq!(scene.user().await.cv, 1);
+}
+
+#[tokio::test]
+async fn what_demands_a_recent_log_in_is_refused_until_the_person_proves_again_who_they_are() {
+    let scene = Scene::new().await;
+    let first = scene.login("rolling").await;
+    let patch = json!({"payout": "DE02"});
+    scene.json(Method::PATCH, "/account", Some(&first.text("account_token")), patch.clone()).await.expect(200);
+    scene.advance(std::time::Duration::from_secs(301));
+    let old =
+        scene.json(Method::PATCH, "/account", Some(&first.text("account_token")), patch.clone()).await.expect(401);
+    let challenge = old.header("www-authenticate");
+    assert!(
+        challenge.contains("insufficient_user_authentication") && challenge.ends_with("max_age=300"),
+        "{challenge}"
+    );
+    scene
+        .json(Method::PATCH, "/account", Some(&first.text("account_token")), json!({"nickname": "x"}))
+        .await
+        .expect(200);
+    let login = json!({"client_id": "rolling", "identifier": IDENTIFIER, "password": PASSWORD});
+    let again = scene.json(Method::POST, "/session", Some(&first.text("account_token")), login).await.expect(200);
+    scene.json(Method::PATCH, "/account", Some(&first.text("account_token")), patch.clone()).await.expect(401);
+    scene.json(Method::PATCH, "/account", Some(&again.text("account_token")), patch).await.expect(200);
 }
 
 #[tokio::test]

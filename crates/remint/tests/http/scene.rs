@@ -193,6 +193,7 @@ async fn seed(app: &App) -> UserId {
     let declared = [
         json!({"name": "nickname", "type": "string", "max_bytes": 3000, "writable_by": "user"}),
         json!({"name": "role", "type": "string"}),
+        json!({"name": "payout", "type": "string", "writable_by": "user", "recent_login": true}),
     ];
     let mut changes = Changes::none()
         .write(Row::User(user))

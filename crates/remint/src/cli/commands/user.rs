@@ -92,6 +92,9 @@ pub(in crate::cli) enum User {
         /// The longest value, in bytes of its JSON text
         #[arg(long, default_value_t = 256)]
         max_bytes: u32,
+        /// The user must have logged in within five minutes to write it
+        #[arg(long)]
+        recent_login: bool,
     },
 }
 
@@ -118,8 +121,14 @@ pub(in crate::cli) async fn run(setup: &Setup, command: User) -> Result<(), CliE
         }
         User::EndSessions { user } => (Method::DELETE, path("users", &user, "/sessions"), None),
         User::Attributes => (Method::GET, "/admin/api/attributes".to_owned(), None),
-        User::Declare { name, kind, writable_by, max_bytes } => {
-            let body = json!({ "name": name, "type": kind, "writable_by": writable_by, "max_bytes": max_bytes });
+        User::Declare { name, kind, writable_by, max_bytes, recent_login } => {
+            let body = json!({
+                "name": name,
+                "type": kind,
+                "writable_by": writable_by,
+                "max_bytes": max_bytes,
+                "recent_login": recent_login,
+            });
             (Method::POST, "/admin/api/attributes".to_owned(), Some(body))
         }
     };
