@@ -18,7 +18,7 @@ use crate::grant::MAX_CONFLICTS;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, Wanted};
 use crate::store::Commit;
-use crate::store::{DeclaredAttributes, Held, Holding};
+use crate::store::{DeclaredAttributes, Held};
 
 /// Writes the person's own attributes, and answers new tokens that show them; never a refresh token.
 pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Result<Issued, Failure> {
@@ -52,7 +52,7 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Re
 /// Ends every session of the person.
 pub async fn end_everywhere(app: &App, bearer: &Bearer) -> Result<(), Failure> {
     for _ in 0..MAX_CONFLICTS {
-        let held = app.store.read(Holding(bearer.sid)).await?.ok_or(Refusal::NoSuchSession)?;
+        let held = bearer.holding(app).await?;
         let now = app.clock.now();
         if let Some(over) = held.session.over(&held.user, now) {
             return already(over);
@@ -81,7 +81,7 @@ fn ending(user: &User, horizon: std::time::Duration, now: Timestamp) -> Changes 
 
 /// The caller's session with its user and client, if it may have tokens.
 pub async fn live(app: &App, bearer: &Bearer, kind: Kind) -> Result<Held, Failure> {
-    let held = app.store.read(Holding(bearer.sid)).await?.ok_or(Refusal::NoSuchSession)?;
+    let held = bearer.holding(app).await?;
     gate::may_issue(&held.user, &held.client, &held.session, kind, app.clock.now())?;
     Ok(held)
 }

@@ -31,7 +31,7 @@ use crate::http::credentials::{Credentials, bearer};
 use crate::http::error::{BearerError, OAuthError};
 use crate::http::origin;
 use crate::http::token::wanted;
-use crate::store::{Held, Holding, SessionById, SessionsOf};
+use crate::store::{Held, SessionById, SessionsOf};
 use crate::telemetry::KnownClient;
 
 /// Tells the holder of a stale token the version that it lacks.
@@ -55,7 +55,7 @@ impl FromRequestParts<App> for Account {
 }
 
 async fn from_own_page(app: &App, headers: &HeaderMap, bearer: &Bearer) -> Result<(), Failure> {
-    let held = app.store.read(Holding(bearer.sid)).await?.ok_or(Refusal::NoSuchSession)?;
+    let held = bearer.holding(app).await?;
     Ok(origin::check(headers, app, &held.client)?)
 }
 
