@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use remint_core::notice;
 
+use crate::account::line::Lines;
 use crate::account::password::Passwords;
 use crate::account::throttle::Throttle;
 use crate::clock::Clock;
@@ -21,6 +22,9 @@ use crate::mint::Mint;
 use crate::ready::Doubt;
 use crate::settings::Settings;
 use crate::store::{Keys, LongestLife, OpenError, Store, StoreError, StoreOptions};
+
+/// Well below the attempts that one account has: a person who is right many times at once is no guesser.
+const LOG_INS_ABREAST: usize = 3;
 
 /// The store's file in the data directory.
 pub const DATA_FILE: &str = "remint.db";
@@ -45,6 +49,10 @@ pub struct Parts {
     pub mint: Mint,
     /// The pool that hashes passwords.
     pub passwords: Passwords,
+    /// Log-ins of one account take turns, a few abreast.
+    pub logging_in: Lines,
+    /// Changes of one record take turns.
+    pub changing: Lines,
     /// How often log-ins may be tried.
     pub throttle: Throttle,
     /// Whether commits may be missing.
@@ -102,6 +110,8 @@ impl App {
             mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
             passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
             throttle: Throttle::new(&settings.limits, &keyring),
+            logging_in: Lines::new(LOG_INS_ABREAST),
+            changing: Lines::new(1),
             origins: KnownOrigins::default(),
             desk: Desk::default(),
             settings,
