@@ -59,8 +59,8 @@ enum Stage {
 /// A snapshot under way.
 struct Past {
     writer: SnapshotWriter,
-    now: Timestamp,
-    after: u64,
+    /// Up to which entry the table was read.
+    after: (Timestamp, u64),
 }
 
 impl Hub {
@@ -80,7 +80,7 @@ impl Hub {
         };
         hello.resumed = known.is_some();
         hello.cursor = self.store.read(FeedHead).await?; // not the hub's: it may be about to read it
-        let past = || Past { writer: SnapshotWriter::default(), now: now.minus(MAX_LEEWAY), after: 0 };
+        let past = || Past { writer: SnapshotWriter::default(), after: FeedAlive::at(now.minus(MAX_LEEWAY)) };
         Ok(Follower {
             store: self.store.clone(),
             terms,
@@ -143,15 +143,14 @@ impl Follower {
     /// Reads the table once.
     async fn read_on(&mut self) -> Result<(), StoreError> {
         if let Stage::Past(past) = &mut self.stage {
-            let entries = self.store.read(FeedAlive { now: past.now, after: past.after, limit: BATCH }).await?;
             let end = self.place;
+            let entries = self.store.read(FeedAlive { after: past.after, until: end.seq, limit: BATCH }).await?;
             let audience = &self.terms.audience;
-            let concerning =
-                entries.iter().filter(|entry| entry.cursor.seq <= end.seq && entry.concerns.include(audience));
+            let concerning = entries.iter().filter(|entry| entry.concerns.include(audience));
             self.due.extend(concerning.filter_map(|entry| past.writer.push(&entry.text)));
             match entries.last() {
-                Some(last) if last.cursor.seq < end.seq => past.after = last.cursor.seq,
-                _ => {
+                Some(last) => past.after = (last.forget_after, last.cursor.seq),
+                None => {
                     self.due.push_back(std::mem::take(&mut past.writer).finish(end));
                     self.stage = Stage::Behind;
                 }
