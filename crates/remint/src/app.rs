@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::feed::Hub;
 use crate::grant::desk::Desk;
 use crate::grant::refresh::Granted;
+use crate::http::origin::KnownOrigins;
 use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::listen::Drain;
 use crate::mint::Mint;
@@ -52,6 +53,8 @@ pub struct Parts {
     pub drain: Drain,
     /// Who follows the feed.
     pub hub: Hub,
+    /// The origins of all clients' pages.
+    pub origins: KnownOrigins,
     /// Where presentations of one session take turns.
     pub desk: Desk<Result<Granted, Failure>>,
 }
@@ -99,6 +102,7 @@ impl App {
             mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
             passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
             throttle: Throttle::new(&settings.limits, &keyring),
+            origins: KnownOrigins::default(),
             desk: Desk::default(),
             settings,
             clock,
@@ -113,6 +117,6 @@ impl App {
 
     /// How long an event that may concern any token must be remembered.
     pub async fn horizon(&self) -> Result<Duration, StoreError> {
-        Ok(notice::horizon_of(self.store.read(LongestLife).await?, &self.settings.timing))
+        Ok(notice::horizon(self.store.read(LongestLife).await?, &self.settings.timing))
     }
 }

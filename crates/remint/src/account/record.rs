@@ -6,6 +6,7 @@ use remint_core::change::{Changes, Row};
 use remint_core::event::{Cause, Initiator};
 use remint_core::notice;
 use remint_core::refusal::Refusal;
+use remint_core::rolling;
 use remint_core::session::{EndReason, recently_authenticated};
 use remint_core::time::Timestamp;
 use remint_core::user::User;
@@ -39,7 +40,10 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Re
                 (changed.user.clone(), Changes::none().write(Row::User(changed.user)).notice(told))
             }
         };
-        let permit = gate::may_issue(&user, &held.client, &held.session, Kind::AccountChange, now)?;
+        let carried = rolling::carried(&held.session, &held.client, app.settings.timing.quantum, now);
+        let changes = carried.clone().map_or(changes.clone(), |row| changes.write(Row::Session(row)));
+        let session = carried.unwrap_or(held.session);
+        let permit = gate::may_issue(&user, &held.client, &session, Kind::AccountChange, now)?;
         issue::fits(app, permit, now).await?;
         match app.store.commit(changes).await? {
             Commit::Done { .. } => return issue::for_session(app, permit, &wanted, now).await,

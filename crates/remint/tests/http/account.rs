@@ -90,7 +90,7 @@ async fn a_record_that_would_not_fit_into_a_token_is_refused_before_it_is_writte
 }
 
 #[tokio::test]
-async fn fifty_changes_at_once_are_all_made_one_after_the_other() {
+async fn of_fifty_changes_at_once_each_is_made_whole_or_said_not_to_be() {
     let scene = std::sync::Arc::new(Scene::new().await);
     let account = scene.login("rolling").await.text("account_token");
     let tasks: Vec<_> = (0..50)
@@ -109,6 +109,6 @@ async fn fifty_changes_at_once_are_all_made_one_after_the_other() {
             other => panic!("{other}"),
         }
     }
-    assert_eq!(scene.user().await.cv, 1 + done);
-    assert!(done > 0);
+    assert_eq!(scene.user().await.cv, 1 + done, "each that was answered, and no other");
+    assert!(done >= 8, "each round of conflicts has a winner: {done}");
 }

@@ -265,6 +265,9 @@ pub(crate) async fn a_window_begins_anew_and_a_clock_that_went_back_grants_nothi
     let store = at.open();
     assert_eq!(done(&store, attempt(1, -3_500)).await.0, exhausted(3_660), "after a restart an hour earlier");
     assert_eq!(done(&store, attempt(1, 160)).await.0, [Taken::Allowed { count: 1 }]);
+    let returned = Changes::none().give_back("log-in ada".into()).give_back("log-in nobody".into());
+    done(&store, returned).await;
+    assert_eq!(done(&store, attempt(1, 160)).await.0, [Taken::Allowed { count: 1 }], "given back, and taken again");
     let forgotten = Changes { resets: vec!["log-in ada".into()], ..Changes::none() };
     done(&store, forgotten).await;
     assert_eq!(done(&store, attempt(1, 161)).await.0, [Taken::Allowed { count: 1 }]);
