@@ -76,7 +76,8 @@ impl Throttle {
     /// it answers.
     ///
     /// # Errors
-    /// [`Throttled`]. An attempt that is refused is not counted.
+    /// [`Throttled`]. One that is refused for its address is not counted at all; one that is refused for its account has
+    /// been counted for its address, and stays so.
     pub async fn attempt(
         &self,
         store: &Store,
