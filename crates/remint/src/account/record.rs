@@ -24,6 +24,7 @@ use crate::store::{DeclaredAttributes, Held};
 /// Writes the person's own attributes, and answers new tokens that show them; never a refresh token.
 pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Result<Issued, Failure> {
     let wanted = Wanted { account: true, ..Wanted::default() };
+    let _place = app.changing.enter(&bearer.claims.sub).await;
     for _ in 0..MAX_CONFLICTS {
         let held = live(app, bearer, Kind::AccountChange).await?;
         let declared = app.store.read(DeclaredAttributes).await?;
@@ -55,6 +56,7 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Re
 
 /// Ends every session of the person.
 pub async fn end_everywhere(app: &App, bearer: &Bearer) -> Result<(), Failure> {
+    let _place = app.changing.enter(&bearer.claims.sub).await;
     for _ in 0..MAX_CONFLICTS {
         let held = bearer.holding(app).await?;
         let now = app.clock.now();

@@ -53,6 +53,7 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
         return Err(Refusal::NotFirstParty.into());
     }
     let typed: Option<CanonicalIdentifier> = attempt.identifier.parse().ok();
+    let _place = app.logging_in.enter(typed.as_ref().map_or("", CanonicalIdentifier::as_str)).await;
     let counted = count(app, typed.as_ref(), attempt).await?;
     let mut before = None;
     for _ in 0..MAX_CONFLICTS {

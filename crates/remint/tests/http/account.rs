@@ -90,7 +90,7 @@ async fn a_record_that_would_not_fit_into_a_token_is_refused_before_it_is_writte
 }
 
 #[tokio::test]
-async fn of_fifty_changes_at_once_each_is_made_whole_or_said_not_to_be() {
+async fn fifty_changes_at_once_are_all_made_one_after_the_other() {
     let scene = std::sync::Arc::new(Scene::new().await);
     let account = scene.login("rolling").await.text("account_token");
     let tasks: Vec<_> = (0..50)
@@ -101,14 +101,8 @@ async fn of_fifty_changes_at_once_each_is_made_whole_or_said_not_to_be() {
             })
         })
         .collect();
-    let mut done = 0;
     for task in tasks {
-        match task.await.unwrap().as_u16() {
-            200 => done += 1,
-            503 => {} // eight conflicts in a row: said so, and nothing written
-            other => panic!("{other}"),
-        }
+        assert_eq!(task.await.unwrap(), 200);
     }
-    assert_eq!(scene.user().await.cv, 1 + done, "each that was answered, and no other");
-    assert!(done >= 8, "each round of conflicts has a winner: {done}");
+    assert_eq!(scene.user().await.cv, 51);
 }
