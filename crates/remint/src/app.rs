@@ -7,6 +7,7 @@ use std::time::Duration;
 use remint_core::id::ClientId;
 use remint_core::notice;
 
+use crate::account::line::Lines;
 use crate::account::password::Passwords;
 use crate::account::throttle::Throttle;
 use crate::clock::Clock;
@@ -15,12 +16,16 @@ use crate::failure::Failure;
 use crate::feed::Hub;
 use crate::grant::desk::Desk;
 use crate::grant::refresh::Granted;
+use crate::http::origin::KnownOrigins;
 use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::listen::Drain;
 use crate::mint::Mint;
 use crate::ready::Doubt;
 use crate::settings::{Issuer, Settings};
 use crate::store::{Apis, Keys, LongestLife, OpenError, Store, StoreError, StoreOptions};
+
+/// Well below the attempts that one account has: a person who is right many times at once is no guesser.
+const LOG_INS_ABREAST: usize = 3;
 
 /// The store's file in the data directory.
 pub const DATA_FILE: &str = "remint.db";
@@ -45,6 +50,10 @@ pub struct Parts {
     pub mint: Mint,
     /// The pool that hashes passwords.
     pub passwords: Passwords,
+    /// Log-ins of one account take turns, a few abreast.
+    pub logging_in: Lines,
+    /// Changes of one record take turns.
+    pub changing: Lines,
     /// How often log-ins may be tried.
     pub throttle: Throttle,
     /// Whether commits may be missing.
@@ -53,6 +62,8 @@ pub struct Parts {
     pub drain: Drain,
     /// Who follows the feed.
     pub hub: Hub,
+    /// The origins of all clients' pages.
+    pub origins: KnownOrigins,
     /// Where presentations of one session take turns.
     pub desk: Desk<Result<Granted, Failure>>,
 }
@@ -110,6 +121,9 @@ impl App {
             mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
             passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
             throttle: Throttle::new(&settings.limits, &keyring),
+            logging_in: Lines::new(LOG_INS_ABREAST),
+            changing: Lines::new(1),
+            origins: KnownOrigins::default(),
             desk: Desk::default(),
             settings,
             clock,
@@ -124,7 +138,7 @@ impl App {
 
     /// How long an event that may concern any token must be remembered.
     pub async fn horizon(&self) -> Result<Duration, StoreError> {
-        Ok(notice::horizon_of(self.store.read(LongestLife).await?, &self.settings.timing))
+        Ok(notice::horizon(self.store.read(LongestLife).await?, &self.settings.timing))
     }
 }
 

@@ -26,7 +26,8 @@ pub async fn renew(app: &App, bearer: &Bearer) -> Result<Option<Issued>, Failure
             return Err(Refusal::NotRenewedHere { policy: held.client.policy.name(), instead: INSTEAD }.into());
         }
         gate::may_issue(&held.user, &held.client, &held.session, Kind::Renewal, now)?;
-        let renewed = rolling::renewal(&bearer.held, &held.session, &held.user, &held.client, now)?;
+        let renewed =
+            rolling::renewal(&bearer.held, &held.session, &held.user, &held.client, app.settings.timing.quantum, now)?;
         let Renewal::Mint(changed) = renewed else { return Ok(None) };
         let changes = changed.clone().map_or_else(Changes::none, |row| Changes::none().write(Row::Session(*row)));
         if let Commit::Conflict { .. } = app.store.commit(changes).await? {
