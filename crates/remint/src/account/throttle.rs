@@ -54,6 +54,12 @@ impl Attempt {
     }
 }
 
+/// The counter of a user's attempts: an operator who sets a new password gives them all back
+/// ([`Changes::reset`]).
+pub fn counter_of(user: UserId) -> String {
+    format!("login:{user}")
+}
+
 /// Counts attempts. Clones count together.
 #[derive(Clone)]
 pub struct Throttle(Arc<Inner>);
@@ -113,7 +119,7 @@ impl Throttle {
 
     fn counter(&self, account: Account<'_>) -> String {
         match account {
-            Account::Known(user) => format!("login:{user}"),
+            Account::Known(user) => counter_of(user),
             Account::Unknown(typed) => {
                 let tag = hmac::sign(&self.0.key, typed.as_bytes());
                 format!("login:{}", URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]))

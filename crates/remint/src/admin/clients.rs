@@ -13,7 +13,7 @@ use crate::admin::{AdminError, document, members, merged, refuse_members, with_s
 use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
-use crate::store::{ApiById, Apis, ClientById, Clients, Commit};
+use crate::store::{ApiById, Apis, ClientById, Clients, Commit, DeclaredAttributes};
 
 /// What only the server writes.
 const KEPT: [&str; 3] = ["pv", "secret", "longest_life"];
@@ -55,6 +55,11 @@ fn has_transport(client: &Client) -> Result<(), AdminError> {
 
 async fn checked(app: &App, client: Client, before: Option<&Client>) -> Result<Client, AdminError> {
     let apis: Vec<Api> = app.store.read(Apis).await?.iter().map(|api| Api::clone(api)).collect();
+    let declared = app.store.read(DeclaredAttributes).await?;
+    if let Some(unknown) = client.mapping.sources().find(|name| declared.named(name).is_none()) {
+        let what = format!("shows the attribute `{unknown}`, which is not declared: `remint user declare {unknown}`");
+        return Err(AdminError::invalid("mapping", what));
+    }
     client.checked(before, &apis, &app.settings.timing).map_err(AdminError::wrong)
 }
 
@@ -108,7 +113,14 @@ pub async fn enable(app: &App, id: &str) -> Result<Value, AdminError> {
 pub async fn rotate_secret(app: &App, id: &str) -> Result<Value, AdminError> {
     let secret = ClientSecret::from_random(app.entropy.bytes());
     let hash = secret.hash();
-    let view = change(app, id, |before| Ok(Client { secret: Some(hash), ..before.clone() })).await?;
+    let view = change(app, id, |before| match before.secret {
+        Some(_) => Ok(Client { secret: Some(hash), ..before.clone() }),
+        None => Err(AdminError::invalid(
+            "client_id",
+            "is of a public client, which has no secret: a new one would lock its pages out. Create a confidential client",
+        )),
+    })
+    .await?;
     Ok(with_secret(view, Some(&secret)))
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a scene that cannot be set fails its test")]
 
 mod account;
+mod administration;
 mod algorithms;
 mod feed;
 mod limits;

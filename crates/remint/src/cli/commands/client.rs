@@ -146,6 +146,9 @@ pub(in crate::cli) async fn run(setup: &Setup, command: Client) -> Result<(), Cl
                 .policy(None)
                 .ok_or_else(|| CliError::usage("a client needs --policy: rolling, fixed or refresh"))?;
             let mut body = settings.members()?;
+            if !body.contains_key("apis") {
+                return Err(CliError::usage("a client needs --api: the first one is the audience of its tokens"));
+            }
             body.insert("id".into(), json!(id));
             body.insert("confidential".into(), json!(confidential));
             body.insert("policy".into(), policy);
