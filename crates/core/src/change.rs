@@ -148,6 +148,8 @@ pub struct Changes {
     pub expects: Vec<(RowKey, Rev)>,
     /// Counters to raise.
     pub takes: Vec<Take>,
+    /// Counters to lower by one, each at zero at least: an attempt that was counted, and never made.
+    pub returns: Vec<String>,
     /// Counters to forget.
     pub resets: Vec<String>,
     /// Events to append to the feed, in this order.
@@ -188,6 +190,13 @@ impl Changes {
         self
     }
 
+    /// With a counter lowered by one.
+    #[must_use]
+    pub fn give_back(mut self, counter: String) -> Self {
+        self.returns.push(counter);
+        self
+    }
+
     /// With a counter forgotten.
     #[must_use]
     pub fn reset(mut self, counter: String) -> Self {
@@ -208,6 +217,7 @@ impl Changes {
             && self.deletes.is_empty()
             && self.expects.is_empty()
             && self.takes.is_empty()
+            && self.returns.is_empty()
             && self.resets.is_empty()
             && self.notices.is_empty()
     }

@@ -128,6 +128,9 @@ pub enum BadClient {
     /// An api that does not exist.
     #[error("there is no api `{0}`: create it first")]
     UnknownApi(Audience),
+    /// An api named twice.
+    #[error("the api `{0}` is named twice in `apis`")]
+    RepeatedApi(Audience),
     /// `client_credentials` without a secret (RFC 6749 section 4.4).
     #[error("`client_credentials` needs a client secret (RFC 6749 section 4.4)")]
     CredentialsWithoutSecret,
@@ -142,6 +145,10 @@ impl Client {
     pub fn checked(mut self, before: Option<&Self>, apis: &[Api], timing: &Timing) -> Result<Self, BadClient> {
         if self.apis.is_empty() {
             return Err(BadClient::NoApi);
+        }
+        let repeated = |(at, api): &(usize, &Audience)| self.apis[..*at].contains(api);
+        if let Some((_, api)) = self.apis.iter().enumerate().find(repeated) {
+            return Err(BadClient::RepeatedApi(api.clone()));
         }
         if self.client_credentials && self.secret.is_none() {
             return Err(BadClient::CredentialsWithoutSecret);
@@ -254,6 +261,8 @@ mod tests {
         let refused = |client: Client| client.checked(None, &apis, &timing).unwrap_err().to_string();
         assert!(refused(Client { apis: vec![], ..client() }).contains("at least one api"));
         assert!(refused(Client { apis: vec!["nope".parse().unwrap()], ..client() }).contains("no api `nope`"));
+        let twice = vec!["demo-api".parse().unwrap(); 2];
+        assert!(refused(Client { apis: twice, ..client() }).contains("`demo-api` is named twice"));
         assert!(refused(Client { client_credentials: true, ..client() }).contains("needs a client secret"));
         assert!(refused(Client { always_return_refresh: true, ..client() }).contains("confidential"));
     }

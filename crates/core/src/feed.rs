@@ -7,6 +7,8 @@
 //! 2. where it says that it did not resume: the parts of a snapshot, then the end of the snapshot with its place;
 //! 3. each event as it happens, with its place, and heartbeats with the newest place.
 //!
+//! Amid a snapshot there is no place to name: a comment ([`STILL_HERE`]) stands for the heartbeat there.
+//!
 //! Events that do not concern the follower's audience are not sent: it cannot recompute the chain, it echoes its place.
 //! Nothing here does IO, and nothing here decides what an event means: see [`crate::ledger`].
 
@@ -27,6 +29,9 @@ const PART_BYTES: usize = 256 * 1024;
 
 /// The largest frame that is read, in bytes: a part of a snapshot four times over.
 pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
+
+/// A comment: no message, but a sign that the other side lives.
+pub const STILL_HERE: &str = ":\n\n";
 
 const HELLO: &str = "hello";
 const SNAPSHOT: &str = "snapshot";

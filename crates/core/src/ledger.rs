@@ -18,6 +18,10 @@ use crate::time::Timestamp;
 /// How many things a ledger remembers at most. Some 160 bytes each at worst.
 pub const MAX_ENTRIES: usize = 16_000_000;
 
+/// The longest leeway that a verifier may grant to clocks: so long after its date an event may still concern a token that
+/// is served. Guards refuse to be set to more, and the feed tells that much of the past.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
 /// There is no room for one thing more: who follows the feed cannot follow it any more, and must say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the ledger holds {MAX_ENTRIES} entries and takes no more")]

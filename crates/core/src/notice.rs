@@ -13,13 +13,9 @@ use crate::time::Timestamp;
 use crate::user::User;
 
 /// How long any token that exists now, or is being minted now, can live: what an event must be remembered for that
-/// may concern a token of any of these clients. Give it all clients, disabled ones too: their tokens are still out.
-pub fn horizon<'a>(clients: impl IntoIterator<Item = &'a Client>, timing: &Timing) -> Duration {
-    horizon_of(clients.into_iter().map(|client| client.longest_life).max().unwrap_or_default(), timing)
-}
-
-/// [`horizon`], where the longest access life of any client is known already.
-pub fn horizon_of(longest_life: Duration, timing: &Timing) -> Duration {
+/// may concern a token of any client. `longest_life` is the longest access life that any client ever had, disabled ones
+/// too: their tokens are still out.
+pub fn horizon(longest_life: Duration, timing: &Timing) -> Duration {
     longest_life + in_flight(timing)
 }
 
@@ -96,10 +92,10 @@ mod tests {
 
     #[test]
     fn an_event_is_remembered_as_long_as_the_longest_token_and_the_mint_that_was_under_way() {
-        let clients = [client(Policy::refresh()), client(Policy::fixed())];
-        assert_eq!(horizon(&clients, &Timing::default()), Policy::fixed().life() + SERVER_DEADLINE);
+        let longest = client(Policy::fixed()).longest_life;
+        assert_eq!(horizon(longest, &Timing::default()), Policy::fixed().life() + SERVER_DEADLINE);
         let now = Timestamp::from_secs(100);
-        let notice = user_ended(&fixture::user(), horizon(&clients, &Timing::default()), now);
+        let notice = user_ended(&fixture::user(), horizon(longest, &Timing::default()), now);
         assert_eq!(notice.event.forget_after(), now.plus(Policy::fixed().life() + SERVER_DEADLINE));
     }
 

@@ -22,7 +22,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// The lifetimes of a client's sessions, and the proof of continuity that renews them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Policy {
     /// The access token itself, past half of its life, is the proof.
     Rolling {
@@ -380,6 +380,7 @@ mod tests {
         let text = serde_json::to_string(&policy).unwrap();
         assert_eq!(serde_json::from_str::<Policy>(&text).unwrap(), policy);
         assert!(serde_json::from_str::<Policy>(r#"{"kind":"fixed","life":-1}"#).is_err());
+        assert!(serde_json::from_str::<Policy>(r#"{"kind":"rolling","idle":60}"#).is_err(), "not a setting of it");
         assert!(serde_json::from_str::<Policy>(r#"{"kind":"fixed","life":1e40}"#).is_err());
     }
 

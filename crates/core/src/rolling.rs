@@ -41,6 +41,7 @@ pub fn renewal(
     session: &Session,
     user: &User,
     client: &Client,
+    quantum: Duration,
     now: Timestamp,
 ) -> Result<Renewal, Refusal> {
     if let Some(over) = session.over(user, now) {
@@ -49,8 +50,7 @@ pub fn renewal(
     let stale = held.cv < user.cv || held.pv < client.pv;
     match &client.policy {
         Policy::Rolling { life, .. } if stale || worth_renewing(held, session, *life, now) => {
-            let used = session.used(*life, true, now);
-            Ok(Renewal::Mint((used != *session).then(|| Box::new(used))))
+            Ok(Renewal::Mint(carried(session, client, quantum, now).map(Box::new)))
         }
         Policy::Fixed { .. } if stale => Ok(Renewal::Mint(None)),
         Policy::Rolling { .. } | Policy::Fixed { .. } => Ok(Renewal::Keep),
@@ -62,6 +62,15 @@ pub fn renewal(
             Err(Refusal::NotRenewedHere { policy: "cookie", instead: "the session cookie is the proof" })
         }
     }
+}
+
+/// The row of a rolling session for which a token is minted at `now`, where that changes it: it is as old as its newest
+/// token. Within one quantum the token is the same, and so is the row: tabs racing have nothing to conflict about.
+pub fn carried(session: &Session, client: &Client, quantum: Duration, now: Timestamp) -> Option<Session> {
+    let Policy::Rolling { life, .. } = &client.policy else { return None };
+    let minted_at = now.quantised(quantum);
+    let used = session.used(*life, true, minted_at);
+    (used.idle_at > session.idle_at).then_some(used)
 }
 
 /// Past its due point, and a new token would live longer than this one.
@@ -86,6 +95,7 @@ pub fn due_at(sid: &[u8], iat: Timestamp, life: Duration) -> Timestamp {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::policy::QUANTUM;
     use crate::session::EndReason;
 
     const LIFE: i64 = 20 * 60;
@@ -96,7 +106,7 @@ mod tests {
 
     fn asked(held: &Held, user: &User, at: i64) -> Result<Renewal, Refusal> {
         let session = fixture::session(Policy::rolling());
-        renewal(held, &session, user, &fixture::client(Policy::rolling()), Timestamp::from_secs(at))
+        renewal(held, &session, user, &fixture::client(Policy::rolling()), QUANTUM, Timestamp::from_secs(at))
     }
 
     #[test]
@@ -136,7 +146,7 @@ mod tests {
         let used = session.used(Duration::from_secs(LIFE as u64), true, Timestamp::from_secs(absolute - 60));
         let client = fixture::client(Policy::rolling());
         let at = Timestamp::from_secs(absolute - 1);
-        assert_eq!(renewal(&capped, &used, &fixture::user(), &client, at), Ok(Renewal::Keep));
+        assert_eq!(renewal(&capped, &used, &fixture::user(), &client, QUANTUM, at), Ok(Renewal::Keep));
     }
 
     #[test]
@@ -144,17 +154,20 @@ mod tests {
         let (session, client) = (fixture::session(Policy::fixed()), fixture::client(Policy::fixed()));
         let late = session.absolute_at.minus(Duration::from_secs(1));
         let held = Held { iat: 0, exp: session.absolute_at.secs(), cv: 1, pv: 1 };
-        assert_eq!(renewal(&held, &session, &fixture::user(), &client, late), Ok(Renewal::Keep));
+        assert_eq!(renewal(&held, &session, &fixture::user(), &client, QUANTUM, late), Ok(Renewal::Keep));
         let changed = User { cv: 2, ..fixture::user() };
-        assert_eq!(renewal(&held, &session, &changed, &client, late), Ok(Renewal::Mint(None)));
-        assert_eq!(renewal(&held, &session, &changed, &client, session.absolute_at), Err(Refusal::SessionExpired));
+        assert_eq!(renewal(&held, &session, &changed, &client, QUANTUM, late), Ok(Renewal::Mint(None)));
+        assert_eq!(
+            renewal(&held, &session, &changed, &client, QUANTUM, session.absolute_at),
+            Err(Refusal::SessionExpired)
+        );
     }
 
     #[test]
     fn an_ended_session_mints_nothing_however_fresh_the_token() {
         let session = fixture::session(Policy::rolling()).ended(EndReason::Revoked, Timestamp::default());
         let client = fixture::client(Policy::rolling());
-        let refused = renewal(&held(0), &session, &fixture::user(), &client, Timestamp::from_secs(1));
+        let refused = renewal(&held(0), &session, &fixture::user(), &client, QUANTUM, Timestamp::from_secs(1));
         assert_eq!(refused, Err(Refusal::SessionEnded(EndReason::Revoked)));
     }
 }

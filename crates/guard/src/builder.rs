@@ -17,7 +17,7 @@ use crate::state::{Clock, SystemClock};
 use crate::verifier::{Leeway, Parts, Tasks, Verifier};
 
 /// The longest leeway that can be set.
-pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
+pub const MAX_LEEWAY: Duration = remint_core::ledger::MAX_LEEWAY;
 
 /// The leeway where neither [`Builder::leeway`] nor the issuer's feed says another.
 pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
@@ -345,6 +345,7 @@ impl Builder {
                 issuer: self.issuer.clone(),
                 audience: audience.clone(),
                 cache: cache.clone(),
+                keys: keys.clone(),
             };
             tasks.push(runtime.spawn(follower.follow()).abort_handle());
         }

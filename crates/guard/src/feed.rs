@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use remint_core::event::Cursor;
+use remint_core::event::{Cursor, Event};
 use remint_core::feed::{BadMessage, BadStream, FrameReader, Hello, Message};
 use remint_core::ledger::{Facts, Ledger, LedgerFull, Verdict};
 use remint_core::time::Timestamp;
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::builder::{Feed, MAX_LEEWAY, OnLag};
 use crate::cache::TokenCache;
 use crate::fetch::{Fetch, FetchError};
+use crate::keys::Keys;
 use crate::reject::Reject;
 use crate::state::{Clock, jittered};
 
@@ -169,6 +170,7 @@ pub(crate) struct Follower {
     pub(crate) issuer: String,
     pub(crate) audience: String,
     pub(crate) cache: TokenCache,
+    pub(crate) keys: Arc<Keys>,
 }
 
 /// How far a connection has come.
@@ -204,6 +206,15 @@ impl Follower {
             }
             backoff = if came_alive { FIRST_BACKOFF } else { (backoff * 2).min(LAST_BACKOFF) };
             tokio::time::sleep(jittered(backoff)).await;
+        }
+    }
+}
+
+impl Follower {
+    /// A key that was withdrawn has a successor, and the guard is not to learn of it from the first token alone.
+    fn look_for_keys(&self, event: &Event) {
+        if let Event::KeyWithdrawn { kid, .. } = event {
+            self.keys.withdrawn(kid);
         }
     }
 }
@@ -248,6 +259,7 @@ impl<'f> Connection<'f> {
             (Phase::Greeting, Message::Hello(hello)) => self.greeted(&hello)?,
             (Phase::Snapshot(ledger), Message::Snapshot(events)) => {
                 events.iter().try_for_each(|event| ledger.apply(event, MAX_LEEWAY))?;
+                events.iter().for_each(|event| self.follower.look_for_keys(event));
             }
             (Phase::Snapshot(ledger), Message::SnapshotEnd(place)) => {
                 let ledger = std::mem::take(ledger);
@@ -256,6 +268,7 @@ impl<'f> Connection<'f> {
             (Phase::Live, Message::Live { cursor, event }) => {
                 let ledger = &self.follower.state.ledger;
                 ledger.write().unwrap_or_else(PoisonError::into_inner).apply(&event, MAX_LEEWAY)?;
+                self.follower.look_for_keys(&event);
                 self.now_at(cursor);
             }
             (Phase::Live, Message::Heartbeat(cursor)) => {
@@ -280,6 +293,9 @@ impl<'f> Connection<'f> {
         self.patience = (hello.heartbeat() * MISSED_HEARTBEATS).max(LEAST_PATIENCE);
         follower.state.leeway_ms.store(hello.leeway_ms.min(u64::MAX - 1), Ordering::Relaxed);
         self.phase = if hello.resumed { Phase::Live } else { Phase::Snapshot(Ledger::new()) };
+        if hello.resumed && self.asked == Some(hello.cursor) {
+            follower.state.touch(); // nothing was missed: this is news as good as a heartbeat
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The issuer's public keys: found by discovery or at a configured address, fetched by one task, kept when a fetch fails.
 //! A token can make the guard look again for a key, at most once per interval whatever is sent; it can never say where.
+//! Never says that a key is unknown without having looked for it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use remint_core::json;
-use remint_core::jwk::{Algorithm, Kid};
+use remint_core::jwk::{Algorithm, Kid, PublicKey};
 use remint_core::jwks::{Jwks, MAX_JWKS_BYTES};
 use reqwest::Url;
 use serde_json::Value;
@@ -72,8 +73,12 @@ pub(crate) struct Keys {
     /// Ticks in microseconds at which the last attempt began, plus one; zero before the first.
     attempted: AtomicU64,
     under_way: AtomicBool,
+    /// How many attempts have begun, and which of them brought keys last.
+    begun: AtomicU64,
+    fetched: AtomicU64,
     unknown: Mutex<HashMap<Kid, Duration>>,
     asked: Notify,
+    outdated: Notify,
     /// How many attempts have ended.
     ended: watch::Sender<u64>,
 }
@@ -95,13 +100,18 @@ impl Keys {
             current: ArcSwapOption::empty(),
             attempted: AtomicU64::new(0),
             under_way: AtomicBool::new(false),
+            begun: AtomicU64::new(0),
+            fetched: AtomicU64::new(0),
             unknown: Mutex::default(),
             asked: Notify::new(),
+            outdated: Notify::new(),
             ended: watch::Sender::new(0),
         }
     }
 
-    /// The set to verify a token with. Where it lacks the key, it was looked for as far as that is allowed.
+    /// The set to verify a token with. Where it lacks the key that the token names, the issuer does not publish it: it
+    /// was looked for since, or a while ago. [`Reject::KeysUnavailable`] where it could not be looked for yet: the token
+    /// may be good, and nothing is remembered against it.
     pub(crate) async fn for_token(&self, kid: Option<&Kid>, algorithm: Algorithm) -> Result<Arc<Jwks>, Reject> {
         let has = |set: &Jwks| match kid {
             Some(kid) => set.key(kid.as_str()).is_some(),
@@ -110,14 +120,27 @@ impl Keys {
         if let Some(set) = self.current.load_full().filter(|set| has(set)) {
             return Ok(set);
         }
-        if kid.is_none_or(|kid| !self.is_known_unknown(kid)) {
-            self.look_again().await;
+        if kid.is_some_and(|kid| self.is_known_unknown(kid)) {
+            return self.current.load_full().ok_or(Reject::KeysUnavailable);
         }
+        let before = self.begun.load(Ordering::Acquire);
+        self.look_again().await;
         let set = self.current.load_full().ok_or(Reject::KeysUnavailable)?;
         if let Some(kid) = kid.filter(|_| !has(&set)) {
+            if self.fetched.load(Ordering::Acquire) <= before {
+                return Err(Reject::KeysUnavailable);
+            }
             self.note_unknown(kid);
         }
         Ok(set)
+    }
+
+    /// The issuer says that it withdrew a key: where that is one of ours the keys are fetched at once, whenever they
+    /// were last. Nobody but the issuer may cause this.
+    pub(crate) fn withdrawn(&self, kid: &str) {
+        if self.current.load().as_ref().is_some_and(|set| set.key(kid).is_some()) {
+            self.outdated.notify_one();
+        }
     }
 
     /// Waits until there are keys.
@@ -173,6 +196,7 @@ impl Keys {
             loop {
                 tokio::select! {
                     () = tokio::time::sleep(jittered(wait)) => break,
+                    () = self.outdated.notified() => break,
                     () = self.asked.notified() => if self.may_attempt() { break } else { self.ended.send_modify(|n| *n += 1) },
                 }
             }
@@ -182,11 +206,13 @@ impl Keys {
     /// One attempt; answers after how long the next one is due.
     async fn attempt(&self) -> Duration {
         let started = u64::try_from(self.clock.ticks().as_micros()).unwrap_or(u64::MAX - 1);
+        let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         self.under_way.store(true, Ordering::Release);
         self.attempted.store(started + 1, Ordering::Release);
         let wait = match self.fetch_keys().await {
             Ok((set, max_age)) => {
                 self.replace(set);
+                self.fetched.store(number, Ordering::Release);
                 max_age.unwrap_or(DEFAULT_AGE).clamp(LEAST_AGE, GREATEST_AGE).mul_f64(0.9)
             }
             Err(cause) => {
@@ -203,12 +229,16 @@ impl Keys {
         for skipped in set.skipped() {
             tracing::debug!(index = skipped.index, cause = %skipped.cause, "a key of the issuer is passed over");
         }
-        let same = self.current.load().as_ref().is_some_and(|known| same_keys(known, &set));
-        if !same {
-            self.current.store(Some(Arc::new(set)));
-            self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            self.cache.void(); // a key that is gone takes its verified tokens with it
+        let before = self.current.load_full();
+        if before.as_ref().is_some_and(|known| same_keys(known, &set)) {
+            return;
         }
+        let set = Arc::new(set);
+        self.current.store(Some(set.clone()));
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.cache.void(); // a key that is gone takes its verified tokens with it
+        let gone = before.iter().flat_map(|known| known.keys()).filter_map(PublicKey::kid);
+        gone.filter(|kid| set.key(kid.as_str()).is_none()).for_each(|kid| self.note_unknown(kid));
     }
 
     async fn fetch_keys(&self) -> Result<(Jwks, Option<Duration>), KeysError> {

@@ -84,7 +84,7 @@ pub enum Reject {
     },
     /// The feed has been silent for too long: nobody can say whether the token still lives.
     FeedLagging,
-    /// The issuer's keys could not be fetched.
+    /// The issuer's keys could not be fetched, or could not be fetched again yet to look for the one that the token names.
     KeysUnavailable,
     /// A handler asks for claims on a route without [`RemintLayer`](crate::RemintLayer).
     LayerMissing,

@@ -4,8 +4,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use remint_core::id::ClientId;
 use remint_core::notice;
 
+use crate::account::line::Lines;
 use crate::account::password::Passwords;
 use crate::account::throttle::Throttle;
 use crate::clock::Clock;
@@ -14,12 +16,16 @@ use crate::failure::Failure;
 use crate::feed::Hub;
 use crate::grant::desk::Desk;
 use crate::grant::refresh::Granted;
+use crate::http::origin::KnownOrigins;
 use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::listen::Drain;
 use crate::mint::Mint;
 use crate::ready::Doubt;
-use crate::settings::Settings;
-use crate::store::{Keys, LongestLife, OpenError, Store, StoreError, StoreOptions};
+use crate::settings::{Issuer, Settings};
+use crate::store::{Apis, Keys, LongestLife, OpenError, Store, StoreError, StoreOptions};
+
+/// Well below the attempts that one account has: a person who is right many times at once is no guesser.
+const LOG_INS_ABREAST: usize = 3;
 
 /// The store's file in the data directory.
 pub const DATA_FILE: &str = "remint.db";
@@ -44,6 +50,10 @@ pub struct Parts {
     pub mint: Mint,
     /// The pool that hashes passwords.
     pub passwords: Passwords,
+    /// Log-ins of one account take turns, a few abreast.
+    pub logging_in: Lines,
+    /// Changes of one record take turns.
+    pub changing: Lines,
     /// How often log-ins may be tried.
     pub throttle: Throttle,
     /// Whether commits may be missing.
@@ -52,6 +62,8 @@ pub struct Parts {
     pub drain: Drain,
     /// Who follows the feed.
     pub hub: Hub,
+    /// The origins of all clients' pages.
+    pub origins: KnownOrigins,
     /// Where presentations of one session take turns.
     pub desk: Desk<Result<Granted, Failure>>,
 }
@@ -76,6 +88,14 @@ pub enum StartError {
     /// The keys.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
+    /// The public URL was changed to what an api is called: its tokens would pass for account tokens.
+    #[error("the api `{api}` has the audience {issuer}, which is the public URL: set another `public_url`")]
+    ApiIsIssuer {
+        /// The api.
+        api: ClientId,
+        /// Both.
+        issuer: Issuer,
+    },
     /// The threads that hash passwords.
     #[error("cannot start the threads that hash passwords: {0}")]
     Passwords(std::io::Error),
@@ -91,6 +111,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let options = StoreOptions { longest_wait: settings.timing.server_deadline, ..StoreOptions::default() };
         let store = Store::open(&settings.data.join(DATA_FILE), options, entropy.bytes())?;
+        no_api_is_the_issuer(&store, &settings.issuer).await?;
         let data_is_new = store.read(Keys).await?.is_empty();
         let keyring = Keyring::open(store.clone(), master, clock.clone(), entropy.clone(), settings.keys).await?;
         let doubt = Doubt::at_start(clock.now(), data_is_new);
@@ -99,6 +120,9 @@ impl App {
             mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
             passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
             throttle: Throttle::new(&settings.limits, &keyring),
+            logging_in: Lines::new(LOG_INS_ABREAST),
+            changing: Lines::new(1),
+            origins: KnownOrigins::default(),
             desk: Desk::default(),
             settings,
             clock,
@@ -113,6 +137,13 @@ impl App {
 
     /// How long an event that may concern any token must be remembered.
     pub async fn horizon(&self) -> Result<Duration, StoreError> {
-        Ok(notice::horizon_of(self.store.read(LongestLife).await?, &self.settings.timing))
+        Ok(notice::horizon(self.store.read(LongestLife).await?, &self.settings.timing))
+    }
+}
+
+async fn no_api_is_the_issuer(store: &Store, issuer: &Issuer) -> Result<(), StartError> {
+    match store.read(Apis).await?.iter().find(|api| api.audience == *issuer.audience()) {
+        Some(api) => Err(StartError::ApiIsIssuer { api: api.id.clone(), issuer: issuer.clone() }),
+        None => Ok(()),
     }
 }

@@ -5,12 +5,13 @@
 use remint_core::claims::AccessClaims;
 use remint_core::id::SessionId;
 use remint_core::jws::TokenError;
+use remint_core::refusal::Refusal;
 use remint_core::rolling;
 use remint_core::time::Timestamp;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::store::{Apis, StoreError};
+use crate::store::{Apis, Held, Holding, StoreError};
 
 /// Every audience that a token of ours can have.
 pub async fn anyone(app: &App) -> Result<Vec<String>, StoreError> {
@@ -50,6 +51,11 @@ impl Bearer {
     /// Whether it is the account token.
     pub const fn is_account(&self) -> bool {
         self.account
+    }
+
+    /// The session with its user and client, as they are now. A session that is not stored any more has expired.
+    pub async fn holding(&self, app: &App) -> Result<Held, Failure> {
+        Ok(app.store.read(Holding(self.sid)).await?.ok_or(Refusal::SessionExpired)?)
     }
 
     fn of_session(claims: AccessClaims, account: bool) -> Result<Self, Failure> {

@@ -2,10 +2,10 @@
 //! for the server's own user and root. Never on the network.
 
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 
 use crate::listen::Listener;
 
@@ -28,6 +28,15 @@ pub fn listener(data: &Path) -> io::Result<Listener> {
     let listener = UnixListener::bind(&path)?;
     // Before this line others could connect, but every connection is asked for its user.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    let uid = std::fs::metadata(&path)?.uid();
-    Ok(Listener::Unix { listener, uid })
+    Ok(Listener::Unix { listener, uid: own_uid()? })
+}
+
+/// The user of this process, as the kernel says it to the peer of a socket: no file that somebody could have swapped.
+/// Called where tokio runs, like everything that opens sockets here.
+///
+/// # Errors
+/// Where the operating system gives no sockets.
+pub fn own_uid() -> io::Result<u32> {
+    let (one, _other) = UnixStream::pair()?;
+    Ok(one.peer_cred()?.uid())
 }

@@ -199,8 +199,8 @@ fn open_browser(url: &str) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_folder_of_somebody_else_is_refused_and_an_own_one_keeps_its_key() {
+    #[tokio::test]
+    async fn a_folder_of_somebody_else_is_refused_and_an_own_one_keeps_its_key() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("thesis.tex"), "").unwrap();
         assert!(matches!(prepared(dir.path()), Err(DevError::NotDev(_))));

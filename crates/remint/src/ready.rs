@@ -17,39 +17,57 @@ const LATE: Duration = Duration::from_secs(2);
 
 /// Since when, if at all, commits may be missing or ages may be wrong. Clones share one doubt.
 #[derive(Clone, Debug)]
-pub struct Doubt(Arc<AtomicI64>);
+pub struct Doubt(Arc<Times>);
 
-/// There was no cause for doubt yet.
+#[derive(Debug)]
+struct Times {
+    /// The last cause.
+    since: AtomicI64,
+    /// The last tick of [`watch`]. A request that comes in before the tick after a stall finds the stall by it.
+    tick: AtomicI64,
+}
+
+/// There was no cause for doubt yet, or nobody watches.
 const NEVER: i64 = i64::MIN;
 
 impl Doubt {
     /// The doubt of a process that starts at `now`. On data that an earlier process wrote, its last commits may be
     /// missing and requests to it may still be on the way; data that did not exist before can have lost nothing.
     pub fn at_start(now: Timestamp, data_is_new: bool) -> Self {
-        Self(Arc::new(AtomicI64::new(if data_is_new { NEVER } else { now.micros() })))
+        let since = if data_is_new { NEVER } else { now.micros() };
+        Self(Arc::new(Times { since: AtomicI64::new(since), tick: AtomicI64::new(NEVER) }))
     }
 
     /// A cause for doubt, now. It replaces an earlier one: where the wall clock was moved, the old time means nothing.
     pub fn arises(&self, now: Timestamp) {
-        self.0.store(now.micros(), Ordering::SeqCst);
+        self.0.since.store(now.micros(), Ordering::SeqCst);
     }
 
-    /// Whether the last cause lies less than `window` (W of the client's policy) back.
+    /// Whether the last cause lies less than `window` (W of the client's policy) back, or one is there that no tick has
+    /// seen yet: `now` is far from the last tick of a watch that runs.
     pub fn now(&self, now: Timestamp, window: Duration) -> bool {
-        match self.0.load(Ordering::SeqCst) {
-            NEVER => false,
-            since => now.since(Timestamp::from_micros(since)) < window,
-        }
+        let read = |time: &AtomicI64| Some(time.load(Ordering::SeqCst)).filter(|micros| *micros != NEVER);
+        let (since, tick) = (read(&self.0.since), read(&self.0.tick));
+        since.is_some_and(|since| now.since(Timestamp::from_micros(since)) < window)
+            || tick.is_some_and(|tick| jumped(Timestamp::from_micros(tick), now))
     }
+
+    /// The watch runs, and it is `now`.
+    fn ticks(&self, now: Timestamp) {
+        self.0.tick.store(now.micros(), Ordering::SeqCst);
+    }
+}
+
+/// Whether the wall clock moved from one time to the other by more than a tick that is not late.
+fn jumped(before: Timestamp, after: Timestamp) -> bool {
+    after.since(before) > TICK + LATE || before.since(after) > LATE
 }
 
 /// Whether a tick came so late that requests may have stood still with the process, or the wall clock so far off that
 /// ages cannot be trusted. `ran` is the time since the last tick by the monotonic clock, which stands still while the
 /// machine sleeps; `wall` are both times by the wall clock, which can be set.
 pub fn stalled(ran: Duration, wall: (Timestamp, Timestamp)) -> bool {
-    let (before, after) = wall;
-    let moved = |late: Duration| late > TICK + LATE;
-    moved(ran) || moved(after.since(before)) || before.since(after) > LATE
+    ran > TICK + LATE || jumped(wall.0, wall.1)
 }
 
 /// Watches for causes for doubt until it is dropped: a stall each second, and every time that the store was lost and
@@ -57,6 +75,7 @@ pub fn stalled(ran: Duration, wall: (Timestamp, Timestamp)) -> bool {
 pub async fn watch(doubt: Doubt, clock: Clock, mut lost_and_found: watch::Receiver<u64>) {
     let (mut stopwatch, mut before) = (Stopwatch::start(), clock.now());
     let mut store_watched = true;
+    doubt.ticks(before);
     loop {
         tokio::select! {
             changed = lost_and_found.changed(), if store_watched => {
@@ -77,6 +96,7 @@ pub async fn watch(doubt: Doubt, clock: Clock, mut lost_and_found: watch::Receiv
             );
             doubt.arises(after);
         }
+        doubt.ticks(after);
         (stopwatch, before) = (Stopwatch::start(), after);
     }
 }
@@ -127,6 +147,21 @@ mod tests {
         while !doubt.now(at(100), W) {
             tokio::task::yield_now().await;
         }
+        watching.abort();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_comes_before_the_tick_after_a_stall_is_in_doubt_already() {
+        let doubt = Doubt::at_start(at(0), true);
+        assert!(!doubt.now(at(1000), W), "nobody watches: nobody can have stood still");
+        let (_found, watched) = watch::channel(0_u64);
+        let watching = tokio::spawn(watch(doubt.clone(), Clock::manual(at(1000)), watched));
+        while doubt.0.tick.load(Ordering::SeqCst) == NEVER {
+            tokio::task::yield_now().await;
+        }
+        assert!(!doubt.now(at(1000), W) && !doubt.now(at(1003), W) && !doubt.now(at(998), W));
+        assert!(doubt.now(at(1060), W), "the machine slept for a minute, or the clock was set forward");
+        assert!(doubt.now(at(997), W), "the clock was set back");
         watching.abort();
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +23,10 @@ use crate::{control, http, ready, telemetry};
 /// How often the keyring is asked what is due.
 const KEYRING_EVERY: Duration = Duration::from_secs(30);
 
+/// How long a command on the control socket may take: to check a large data file, or to end many sessions. Nobody waits
+/// for it whose own deadline is shorter, and no single commit waits for longer than the store lets it.
+const COMMAND_TIME: Duration = Duration::from_secs(600);
+
 /// Why the server did not run, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -36,6 +40,12 @@ pub enum ServeError {
         path: String,
         /// Why.
         source: io::Error,
+    },
+    /// The data directory is not this user's alone: somebody else could put another control socket or data file there.
+    #[error("others can write to the data directory {path}: make it this user's own (chown), and chmod 700 {path}")]
+    Shared {
+        /// Which.
+        path: String,
     },
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}. Stop what listens there, or set another `{setting}`")]
@@ -79,14 +89,26 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     house.run().await
 }
 
-/// Makes a directory that only this user can enter, unless it is there.
+/// Makes a directory that only this user can enter, unless it is there. Called where tokio runs.
 ///
 /// # Errors
-/// Where the file system refuses.
+/// Where the file system refuses, and where others can write to the directory that is there.
 pub fn make_private(data: &Path) -> Result<(), ServeError> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
-    made.map_err(|source| ServeError::Data { path: data.display().to_string(), source })
+    let path = || data.display().to_string();
+    let made = || -> io::Result<bool> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
+        let (found, own) = (data.metadata()?, control::own_uid()?);
+        Ok(found.mode() & 0o022 == 0 && (found.uid() == own || found.uid() == ROOT))
+    };
+    match made() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ServeError::Shared { path: path() }),
+        Err(source) => Err(ServeError::Data { path: path(), source }),
+    }
 }
+
+/// Whoever may write everywhere anyway.
+const ROOT: u32 = 0;
 
 async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, ServeError> {
     let bound = TcpListener::bind(address).await;
@@ -115,7 +137,7 @@ impl House {
     pub fn new(app: App, limits: Limits) -> Result<Self, ServeError> {
         let control = control::listener(&app.settings.data).map_err(ServeError::Control)?;
         let mut house = Self { app: app.clone(), limits, servers: JoinSet::new(), jobs: JoinSet::new() };
-        house.listen(http::admin::router(app.clone()), control);
+        house.listen(http::admin::router(app.clone()), control, Limits { request_time: COMMAND_TIME, ..limits });
         let lost_and_found = app.store.lost_and_found();
         house.jobs.spawn(ready::watch(app.doubt.clone(), app.clock.clone(), lost_and_found));
         house.jobs.spawn(tend_keys(app));
@@ -125,14 +147,14 @@ impl House {
     /// Answers on these ports by this router.
     pub fn open(&mut self, router: Router, listeners: Vec<TcpListener>) {
         for listener in listeners {
-            self.listen(router.clone(), Listener::Tcp(listener));
+            self.listen(router.clone(), Listener::Tcp(listener), self.limits);
         }
     }
 
-    fn listen(&mut self, router: Router, listener: Listener) {
-        let bounded = router.layer(from_fn_with_state(self.limits.request_time, bounded));
+    fn listen(&mut self, router: Router, listener: Listener, limits: Limits) {
+        let bounded = router.layer(from_fn_with_state(limits.request_time, bounded));
         let router = telemetry::observed(bounded, &self.app.settings.trusted_proxies);
-        let server = Server { router, limits: self.limits, drain: self.app.drain.clone() };
+        let server = Server { router, limits, drain: self.app.drain.clone() };
         self.servers.spawn(server.run(listener));
     }
 

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -13,6 +14,7 @@ use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use remint_core::change::{Changes, Take};
 use remint_core::id::ClientId;
 use tracing::Instrument as _;
 use tracing_subscriber::EnvFilter;
@@ -23,7 +25,7 @@ use crate::clock::Stopwatch;
 use crate::config::{Log, LogFormat};
 use crate::listen::{Drain, Peer};
 use crate::settings::AddressRange;
-use crate::store::FeedHead;
+use crate::store::{FeedHead, StoreError};
 
 /// The header that names a request in the log and in its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -168,13 +170,13 @@ pub fn operations(app: App, drain: Drain) -> Router {
         .route("/metrics", get(metrics))
 }
 
-/// Ready is who can answer: the store can be read, and the end has not begun.
+/// Ready is who can answer: the store can be read and takes commits, and the end has not begun.
 async fn readiness(app: &App, drain: &Drain) -> Response {
     let (status, text) = if drain.has_begun() {
         (StatusCode::SERVICE_UNAVAILABLE, "going down\n")
     } else {
-        match app.store.read(FeedHead).await {
-            Ok(_) => (StatusCode::OK, "ready\n"),
+        match works(app).await {
+            Ok(()) => (StatusCode::OK, "ready\n"),
             Err(error) => {
                 tracing::warn!(%error, "not ready: the store does not answer");
                 (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
@@ -183,6 +185,17 @@ async fn readiness(app: &App, drain: &Drain) -> Response {
     };
     (status, [(CACHE_CONTROL, "no-store")], text).into_response()
 }
+
+/// Reads, and commits one row that means nothing: only a commit proves that commits are taken, and a server that was
+/// taken out of service for want of them has no other commit by which it could come back.
+async fn works(app: &App) -> Result<(), StoreError> {
+    app.store.read(FeedHead).await?;
+    let probe = Take { key: "readyz".to_owned(), limit: u32::MAX, window: PROBE_KEPT, at: app.clock.now() };
+    app.store.commit(Changes::none().take(probe)).await.map(drop)
+}
+
+/// How long the row of a probe is of use to anybody.
+const PROBE_KEPT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -399,6 +399,20 @@ fn serve_is_told_three_settings_and_answers_operators_apart() {
 }
 
 #[test]
+fn serve_refuses_a_data_directory_that_others_can_write() {
+    let place = Place::new().configured();
+    fs::create_dir(place.path("data")).unwrap();
+    for others in [0o777, 0o770, 0o702] {
+        fs::set_permissions(place.path("data"), fs::Permissions::from_mode(others)).unwrap();
+        let (code, message) = place.refused(&["serve"]);
+        assert!(code == 1 && message.contains("others can write") && message.contains("chmod 700"), "{message}");
+        assert!(fs::read_dir(place.path("data")).unwrap().next().is_none(), "nothing was put there");
+    }
+    fs::set_permissions(place.path("data"), fs::Permissions::from_mode(0o755)).unwrap();
+    place.serve();
+}
+
+#[test]
 fn serve_ends_its_event_streams_and_stops_when_told() {
     let place = Place::new().configured();
     let server = place.serve();

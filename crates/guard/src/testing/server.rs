@@ -457,7 +457,9 @@ fn beginning(at: &Endpoints, asked: Option<Cursor>) -> (String, broadcast::Recei
                 let known: Event = serde_json::from_str(event).expect("the history holds events");
                 text += &feed::live(*place, feed::type_of(&known), event);
             }
-            text += &feed::heartbeat(place);
+            if !at.shared.silent.load(Ordering::SeqCst) {
+                text += &feed::heartbeat(place);
+            }
         }
         None => {
             at.shared.snapshots.fetch_add(1, Ordering::SeqCst);

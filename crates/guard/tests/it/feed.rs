@@ -182,6 +182,21 @@ async fn silence_is_served_as_the_owner_chose_and_ends_when_the_feed_is_back() {
 }
 
 #[tokio::test]
+async fn a_greeting_that_says_that_nothing_was_missed_ends_the_silence() {
+    let (issuer, clock) = issuer().await;
+    let verifier = ready(issuer.verifier()).await;
+    issuer.silence_feed(true);
+    issuer.close_feed(true);
+    issuer.break_feed();
+    until(|| issuer.followers() == 0).await;
+    clock.advance(Duration::from_secs(61));
+    assert_eq!(verifier.standing(), Some(Standing::Lost));
+    issuer.close_feed(false);
+    until(|| verifier.standing() == Some(Standing::Fresh)).await;
+    assert_eq!(issuer.snapshots(), 1);
+}
+
+#[tokio::test]
 async fn a_machine_that_slept_knows_that_it_does_not_know() {
     let (issuer, clock) = issuer().await;
     let strict = feed().lagging_after(Duration::from_secs(10), OnLag::Refuse);

@@ -4,6 +4,7 @@ use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
+use remint_guard::core::event::Event;
 use remint_guard::core::jwk::Algorithm;
 use remint_guard::{Profile, Reject};
 
@@ -28,7 +29,8 @@ async fn a_flood_of_unknown_keys_fetches_once_per_interval() {
                 tokio::spawn(async move { verifier.verify(&token).await })
             });
             for answer in futures_util::future::join_all(asked).await {
-                assert_eq!(answer.unwrap().unwrap_err(), Reject::UnknownKey);
+                let refused = answer.unwrap().unwrap_err();
+                assert!(matches!(refused, Reject::UnknownKey | Reject::KeysUnavailable), "{refused:?}");
             }
         }
     };
@@ -67,6 +69,40 @@ async fn a_new_key_is_found_by_the_first_token_that_it_signed() {
 }
 
 #[tokio::test]
+async fn a_key_that_could_not_be_looked_for_yet_is_not_held_to_be_unknown() {
+    let (issuer, clock) = issuer().await;
+    let verifier = ready(issuer.verifier_without_feed().key_interval(Duration::from_secs(10))).await;
+    // given a key that is made and used right after the guard fetched
+    issuer.rotate_key();
+    let token = issuer.token("ada").mint();
+    let answer = call(&api(RemintLayer::new(verifier.clone())), "/me", Some(&token)).await;
+    assert_eq!(refusal(&answer), (503, ""), "no challenge: the token may well be good");
+    assert_eq!(issuer.key_fetches(), 1);
+    // when the guard may look again, then it does
+    clock.advance(Duration::from_secs(10));
+    assert!(verifier.verify(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_withdrawal_on_the_feed_fetches_the_successor_however_lately_keys_were_fetched() {
+    let (issuer, _) = issuer().await;
+    let verifier = ready(issuer.verifier()).await;
+    let kid = issuer.rotate_key();
+    issuer.drop_old_keys();
+    let forget_after = NOON.plus(Duration::from_secs(3600));
+    verifier.heard(issuer.publish(&Event::KeyWithdrawn { kid, forget_after }).seq).await;
+    let token = issuer.token("ada").mint();
+    while issuer.key_fetches() < 2 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    while let Err(refused) = verifier.verify(&token).await {
+        assert_eq!(refused, Reject::KeysUnavailable, "until the answer is read");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(issuer.key_fetches(), 2);
+}
+
+#[tokio::test]
 async fn a_key_that_is_gone_takes_the_tokens_that_it_signed_with_it() {
     let (issuer, clock) = issuer().await;
     let verifier = ready(issuer.verifier_without_feed()).await;
@@ -86,7 +122,7 @@ async fn the_old_keys_are_kept_where_new_ones_cannot_be_had() {
     issuer.answer_keys_with(StatusCode::BAD_GATEWAY);
     clock.advance(Duration::from_secs(3600));
     let unknown = with_header(&issuer.token("ada").mint(), r#"{"alg":"ES256","typ":"at+jwt","kid":"new"}"#);
-    assert_eq!(verifier.verify(&unknown).await.unwrap_err(), Reject::UnknownKey);
+    assert_eq!(verifier.verify(&unknown).await.unwrap_err(), Reject::KeysUnavailable, "nobody can say");
     assert_eq!(issuer.key_fetches(), 2, "it was tried");
     assert!(verifier.verify(&issuer.token("ada").mint()).await.is_ok());
 }
@@ -103,7 +139,7 @@ async fn without_keys_the_answer_is_503_and_never_401() {
 
 #[tokio::test]
 async fn a_token_cannot_name_an_address_to_be_fetched() {
-    let (issuer, _) = issuer().await;
+    let (issuer, clock) = issuer().await;
     let verifier = ready(issuer.verifier_without_feed()).await;
     let good = issuer.token("ada").mint();
     let (canary, _) = issuer.canary();
@@ -112,6 +148,7 @@ async fn a_token_cannot_name_an_address_to_be_fetched() {
         let refused = verifier.verify(&with_header(&good, &header)).await.unwrap_err();
         assert!(matches!(refused, Reject::BadToken(_)), "{refused:?}");
     }
+    clock.advance(Duration::from_secs(10));
     let as_kid = format!(r#"{{"alg":"ES256","typ":"at+jwt","kid":"{canary}"}}"#);
     assert_eq!(verifier.verify(&with_header(&good, &as_kid)).await.unwrap_err(), Reject::UnknownKey);
     assert_eq!(issuer.canary().1, 0);

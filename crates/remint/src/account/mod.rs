@@ -2,6 +2,7 @@
 //! to their own record and sessions. Never mints a token itself.
 
 pub mod identifier;
+pub mod line;
 pub mod password;
 pub mod record;
 pub mod throttle;

@@ -6,6 +6,7 @@ use remint_core::change::{Changes, Row};
 use remint_core::event::{Cause, Initiator};
 use remint_core::notice;
 use remint_core::refusal::Refusal;
+use remint_core::rolling;
 use remint_core::session::{EndReason, recently_authenticated};
 use remint_core::time::Timestamp;
 use remint_core::user::User;
@@ -18,11 +19,12 @@ use crate::grant::MAX_CONFLICTS;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, Wanted};
 use crate::store::Commit;
-use crate::store::{DeclaredAttributes, Held, Holding};
+use crate::store::{DeclaredAttributes, Held};
 
 /// Writes the person's own attributes, and answers new tokens that show them; never a refresh token.
 pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Result<Issued, Failure> {
     let wanted = Wanted { account: true, ..Wanted::default() };
+    let _place = app.changing.enter(&bearer.claims.sub).await;
     for _ in 0..MAX_CONFLICTS {
         let held = live(app, bearer, Kind::AccountChange).await?;
         let declared = app.store.read(DeclaredAttributes).await?;
@@ -39,7 +41,10 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Re
                 (changed.user.clone(), Changes::none().write(Row::User(changed.user)).notice(told))
             }
         };
-        let permit = gate::may_issue(&user, &held.client, &held.session, Kind::AccountChange, now)?;
+        let carried = rolling::carried(&held.session, &held.client, app.settings.timing.quantum, now);
+        let changes = carried.clone().map_or(changes.clone(), |row| changes.write(Row::Session(row)));
+        let session = carried.unwrap_or(held.session);
+        let permit = gate::may_issue(&user, &held.client, &session, Kind::AccountChange, now)?;
         issue::fits(app, permit, now).await?;
         match app.store.commit(changes).await? {
             Commit::Done { .. } => return issue::for_session(app, permit, &wanted, now).await,
@@ -51,8 +56,9 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Re
 
 /// Ends every session of the person.
 pub async fn end_everywhere(app: &App, bearer: &Bearer) -> Result<(), Failure> {
+    let _place = app.changing.enter(&bearer.claims.sub).await;
     for _ in 0..MAX_CONFLICTS {
-        let held = app.store.read(Holding(bearer.sid)).await?.ok_or(Refusal::NoSuchSession)?;
+        let held = bearer.holding(app).await?;
         let now = app.clock.now();
         if let Some(over) = held.session.over(&held.user, now) {
             return already(over);
@@ -81,7 +87,7 @@ fn ending(user: &User, horizon: std::time::Duration, now: Timestamp) -> Changes 
 
 /// The caller's session with its user and client, if it may have tokens.
 pub async fn live(app: &App, bearer: &Bearer, kind: Kind) -> Result<Held, Failure> {
-    let held = app.store.read(Holding(bearer.sid)).await?.ok_or(Refusal::NoSuchSession)?;
+    let held = bearer.holding(app).await?;
     gate::may_issue(&held.user, &held.client, &held.session, kind, app.clock.now())?;
     Ok(held)
 }

@@ -54,6 +54,12 @@ impl Attempt {
     }
 }
 
+/// The counter of a user's attempts: an operator who sets a new password gives them all back
+/// ([`Changes::reset`]).
+pub fn counter_of(user: UserId) -> String {
+    format!("login:{user}")
+}
+
 /// Counts attempts. Clones count together.
 #[derive(Clone)]
 pub struct Throttle(Arc<Inner>);
@@ -76,7 +82,8 @@ impl Throttle {
     /// it answers.
     ///
     /// # Errors
-    /// [`Throttled`]. An attempt that is refused is not counted.
+    /// [`Throttled`]. One that is refused for its address is not counted at all; one that is refused for its account has
+    /// been counted for its address, and stays so.
     pub async fn attempt(
         &self,
         store: &Store,
@@ -112,7 +119,7 @@ impl Throttle {
 
     fn counter(&self, account: Account<'_>) -> String {
         match account {
-            Account::Known(user) => format!("login:{user}"),
+            Account::Known(user) => counter_of(user),
             Account::Unknown(typed) => {
                 let tag = hmac::sign(&self.0.key, typed.as_bytes());
                 format!("login:{}", URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]))

@@ -19,6 +19,10 @@ pub async fn create(app: &App, mut input: Map<String, Value>) -> Result<Value, A
     let secret = ClientSecret::from_random(app.entropy.bytes());
     input.insert("secret".into(), json!(secret.hash()));
     let api: Api = document(input)?;
+    if api.audience == *app.settings.issuer.audience() {
+        // Its tokens would open accounts: an account token is one whose audience is the issuer.
+        return Err(AdminError::invalid("audience", "is the public URL of this server: name the api otherwise"));
+    }
     if app.store.read(ClientById(api.id.clone())).await?.is_some() {
         return Err(AdminError::exists("client", &api.id));
     }

@@ -5,6 +5,7 @@ use remint_core::change::{Changes, Row};
 use remint_core::client::{Api, Client};
 use remint_core::id::ClientId;
 use remint_core::notice;
+use remint_core::policy::Policy;
 use remint_core::secret::ClientSecret;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +13,7 @@ use crate::admin::{AdminError, document, members, merged, refuse_members, with_s
 use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
-use crate::store::{ApiById, Apis, ClientById, Clients, Commit};
+use crate::store::{ApiById, Apis, ClientById, Clients, Commit, DeclaredAttributes};
 
 /// What only the server writes.
 const KEPT: [&str; 3] = ["pv", "secret", "longest_life"];
@@ -33,6 +34,7 @@ pub async fn create(app: &App, mut input: Map<String, Value>) -> Result<Value, A
     if app.store.read(ApiById(client.id.clone())).await?.is_some() {
         return Err(AdminError::exists("api", &client.id));
     }
+    has_transport(&client)?;
     let id = client.id.clone();
     let client = checked(app, client, None).await?;
     match app.store.commit(Changes::none().write(Row::Client(client.clone()))).await? {
@@ -41,8 +43,23 @@ pub async fn create(app: &App, mut input: Map<String, Value>) -> Result<Value, A
     }
 }
 
+/// A policy whose sessions nothing carries yet would make a client that half works.
+fn has_transport(client: &Client) -> Result<(), AdminError> {
+    match client.policy {
+        Policy::Cookie { .. } => {
+            Err(AdminError::invalid("policy", "cookie sessions are not served yet: take rolling, fixed or refresh"))
+        }
+        Policy::Rolling { .. } | Policy::Fixed { .. } | Policy::Refresh { .. } => Ok(()),
+    }
+}
+
 async fn checked(app: &App, client: Client, before: Option<&Client>) -> Result<Client, AdminError> {
     let apis: Vec<Api> = app.store.read(Apis).await?.iter().map(|api| Api::clone(api)).collect();
+    let declared = app.store.read(DeclaredAttributes).await?;
+    if let Some(unknown) = client.mapping.sources().find(|name| declared.named(name).is_none()) {
+        let what = format!("shows the attribute `{unknown}`, which is not declared: `remint user declare {unknown}`");
+        return Err(AdminError::invalid("mapping", what));
+    }
     client.checked(before, &apis, &app.settings.timing).map_err(AdminError::wrong)
 }
 
@@ -75,7 +92,11 @@ pub async fn list(app: &App) -> Result<Value, AdminError> {
 pub async fn update(app: &App, id: &str, input: &Map<String, Value>) -> Result<Value, AdminError> {
     refuse_members(input, &KEPT)?;
     refuse_members(input, &["id", "confidential"])?;
-    change(app, id, |before| document(merged(members(before), input.clone()))).await
+    let decide = |before: &Client| {
+        let client = document(merged(members(before), input.clone()))?;
+        has_transport(&client).map(|()| client)
+    };
+    change(app, id, decide).await
 }
 
 /// The client gets no more tokens, and those that it has die.
@@ -92,7 +113,14 @@ pub async fn enable(app: &App, id: &str) -> Result<Value, AdminError> {
 pub async fn rotate_secret(app: &App, id: &str) -> Result<Value, AdminError> {
     let secret = ClientSecret::from_random(app.entropy.bytes());
     let hash = secret.hash();
-    let view = change(app, id, |before| Ok(Client { secret: Some(hash), ..before.clone() })).await?;
+    let view = change(app, id, |before| match before.secret {
+        Some(_) => Ok(Client { secret: Some(hash), ..before.clone() }),
+        None => Err(AdminError::invalid(
+            "client_id",
+            "is of a public client, which has no secret: a new one would lock its pages out. Create a confidential client",
+        )),
+    })
+    .await?;
     Ok(with_secret(view, Some(&secret)))
 }
 

@@ -17,6 +17,7 @@ use remint_core::user::{Attributes, User, UserStatus};
 use serde_json::{Map, Value, json};
 
 use crate::account::identifier::CanonicalIdentifier;
+use crate::account::throttle::counter_of;
 use crate::admin::AdminError;
 use crate::app::App;
 use crate::failure::Failure;
@@ -220,7 +221,8 @@ pub async fn set_password(app: &App, who: &str, password: String) -> Result<Valu
     change(app, who, |account, moment| {
         let rev = account.password.as_ref().map_or(Rev::NEW, |row| row.rev);
         let row = PasswordRow { user: account.user.id, hash: hash.clone(), changed_at: moment.now, rev };
-        Ok(moment.ending(account.user.with_new_epoch(EndReason::PasswordChanged)).write(Row::Password(row)))
+        let ended = moment.ending(account.user.with_new_epoch(EndReason::PasswordChanged));
+        Ok(ended.write(Row::Password(row)).reset(counter_of(account.user.id))) // who was guessed at is let in again
     })
     .await
 }

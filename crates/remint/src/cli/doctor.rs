@@ -1,4 +1,6 @@
-//! `remint doctor`: looks at an installation from outside and inside, and says what to do. Changes nothing.
+//! `remint doctor`: looks at an installation from outside and inside, and says what to do. Mends nothing. Where no
+//! server runs it opens the data as a server would: an earlier schema is brought to the latest, and a directory without
+//! data gets its file and its first keys.
 
 use std::net::ToSocketAddrs as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,6 @@
 //! One follower of the feed: what it must still be told, as frames. Begins with a hello; where it has no place in this
-//! history, a snapshot follows.
+//! history, a snapshot follows, written while it is sent and never held whole. Never is silent for longer than a
+//! heartbeat, whatever happens to others.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,20 +8,25 @@ use std::time::Duration;
 
 use remint_core::event::Cursor;
 use remint_core::feed::{self, Hello, SnapshotWriter};
-use remint_core::id::Audience;
+use remint_core::id::{Audience, ClientId};
+use remint_core::ledger::MAX_LEEWAY;
+use remint_core::rev::Rev;
 use remint_core::time::Timestamp;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{BATCH, Batch, Hub};
-use crate::store::{FeedAfter, FeedAlive, FeedAt, FeedHead, Store, StoreError};
+use crate::clock::Stopwatch;
+use crate::store::{ApiById, FeedAfter, FeedAlive, FeedAt, FeedHead, Store, StoreError};
 
 /// What a follower needs beside the hub.
 #[derive(Debug)]
 pub struct Terms {
+    /// Whose credential opened the stream, and the revision that the credential is of: the stream ends with it.
+    pub api: (ClientId, Rev),
     /// Whose events.
     pub audience: Audience,
-    /// How often to say that nothing happened.
+    /// How often to say that nothing happened, and to look whether the credential still is what it was.
     pub heartbeat: Duration,
 }
 
@@ -29,15 +35,37 @@ pub struct Follower {
     store: Store,
     terms: Terms,
     batches: broadcast::Receiver<Arc<Batch>>,
-    /// The place up to which it was told.
+    /// The place up to which it was told; while a snapshot is under way, the place that it will be the state at.
     place: Cursor,
     /// Frames that are due.
     due: VecDeque<String>,
+    stage: Stage,
+    /// Since a frame left.
+    quiet: Stopwatch,
+    /// Since the credential was looked at.
+    admitted: Stopwatch,
+}
+
+/// Where the next frames come from.
+enum Stage {
+    /// The table: what is still alive of the past.
+    Past(Past),
+    /// The table: what the hub told before this follower listened, or while it was slow.
+    Behind,
+    /// The hub.
+    Live,
+}
+
+/// A snapshot under way.
+struct Past {
+    writer: SnapshotWriter,
+    /// Up to which entry the table was read.
+    after: (Timestamp, u64),
 }
 
 impl Hub {
     /// Begins to follow: from `last` where it lies in this history, else with a snapshot of what still matters at
-    /// `now`. `hello` is sent first; its `resumed` and `cursor` are set here.
+    /// `now` to a verifier of whatever leeway. `hello` is sent first; its `resumed` and `cursor` are set here.
     pub async fn follow(
         &self,
         terms: Terms,
@@ -52,55 +80,88 @@ impl Hub {
         };
         hello.resumed = known.is_some();
         hello.cursor = self.store.read(FeedHead).await?; // not the hub's: it may be about to read it
-        let store = self.store.clone();
-        let mut due = VecDeque::from([feed::hello(&hello)]);
-        let place = match known {
-            Some(place) => place,
-            None => snapshot(&store, &terms.audience, hello.cursor, now, &mut due).await?,
-        };
-        let mut follower = Follower { store, terms, batches, place, due };
-        follower.catch_up().await?;
-        Ok(follower)
+        let past = || Past { writer: SnapshotWriter::default(), after: FeedAlive::at(now.minus(MAX_LEEWAY)) };
+        Ok(Follower {
+            store: self.store.clone(),
+            terms,
+            batches,
+            place: known.unwrap_or(hello.cursor),
+            due: VecDeque::from([feed::hello(&hello)]),
+            stage: known.map_or_else(|| Stage::Past(past()), |_| Stage::Behind),
+            quiet: Stopwatch::start(),
+            admitted: Stopwatch::start(),
+        })
     }
-}
-
-/// Everything up to `end` that is not to be forgotten yet, in parts; answers the place that it is the state at.
-async fn snapshot(
-    store: &Store,
-    audience: &Audience,
-    end: Cursor,
-    now: Timestamp,
-    due: &mut VecDeque<String>,
-) -> Result<Cursor, StoreError> {
-    let (mut writer, mut after) = (SnapshotWriter::default(), 0);
-    loop {
-        let entries = store.read(FeedAlive { now, after, limit: BATCH }).await?;
-        let Some(last) = entries.last() else { break };
-        after = last.cursor.seq;
-        let concerning = entries.iter().filter(|entry| entry.cursor.seq <= end.seq && entry.concerns.include(audience));
-        due.extend(concerning.filter_map(|entry| writer.push(&entry.text)));
-        if after >= end.seq {
-            break;
-        }
-    }
-    due.push_back(writer.finish(end));
-    Ok(end)
 }
 
 impl Follower {
-    /// The next frame, or a heartbeat where nothing happens for so long; `None` when the server closes.
+    /// The next frame, or a heartbeat where none left for so long; `None` when the server closes, when the table cannot
+    /// be read, and when the credential is not what it was.
     pub async fn next(&mut self) -> Option<String> {
         loop {
+            if self.admitted.elapsed() >= self.terms.heartbeat && !self.is_admitted().await {
+                return None;
+            }
             if let Some(frame) = self.due.pop_front() {
+                self.quiet = Stopwatch::start();
                 return Some(frame);
             }
-            match tokio::time::timeout(self.terms.heartbeat, self.batches.recv()).await {
-                Err(_) => return Some(feed::heartbeat(self.place)),
-                Ok(Ok(batch)) => self.tell(&batch),
-                Ok(Err(RecvError::Lagged(_))) => self.catch_up().await.ok()?,
-                Ok(Err(RecvError::Closed)) => return None,
+            let left = self.terms.heartbeat.saturating_sub(self.quiet.elapsed());
+            if left.is_zero() {
+                self.due.push_back(self.sign_of_life());
+                continue;
+            }
+            match self.stage {
+                Stage::Past(_) | Stage::Behind => self.read_on().await.inspect_err(unreadable).ok()?,
+                Stage::Live => match tokio::time::timeout(left, self.batches.recv()).await {
+                    Err(_) => {} // the heartbeat is due
+                    Ok(Ok(batch)) => self.tell(&batch),
+                    Ok(Err(RecvError::Lagged(_))) => self.stage = Stage::Behind,
+                    Ok(Err(RecvError::Closed)) => return None,
+                },
             }
         }
+    }
+
+    /// Whether the credential still is the one that opened the stream. Where that cannot be read the stream goes on, and
+    /// the question is asked again.
+    async fn is_admitted(&mut self) -> bool {
+        let (id, rev) = &self.terms.api;
+        let api = self.store.read(ApiById(id.clone())).await;
+        self.admitted = Stopwatch::start();
+        api.map_or(true, |api| api.is_some_and(|api| api.rev == *rev))
+    }
+
+    /// A heartbeat names the place; amid a snapshot there is none yet.
+    fn sign_of_life(&self) -> String {
+        match self.stage {
+            Stage::Past(_) => feed::STILL_HERE.to_owned(),
+            Stage::Behind | Stage::Live => feed::heartbeat(self.place),
+        }
+    }
+
+    /// Reads the table once.
+    async fn read_on(&mut self) -> Result<(), StoreError> {
+        if let Stage::Past(past) = &mut self.stage {
+            let end = self.place;
+            let entries = self.store.read(FeedAlive { after: past.after, until: end.seq, limit: BATCH }).await?;
+            let audience = &self.terms.audience;
+            let concerning = entries.iter().filter(|entry| entry.concerns.include(audience));
+            self.due.extend(concerning.filter_map(|entry| past.writer.push(&entry.text)));
+            match entries.last() {
+                Some(last) => past.after = (last.forget_after, last.cursor.seq),
+                None => {
+                    self.due.push_back(std::mem::take(&mut past.writer).finish(end));
+                    self.stage = Stage::Behind;
+                }
+            }
+            return Ok(());
+        }
+        match Batch::of(self.store.read(FeedAfter { seq: self.place.seq, limit: BATCH }).await?) {
+            Some(batch) => self.tell(&batch),
+            None => self.stage = Stage::Live,
+        }
+        Ok(())
     }
 
     fn tell(&mut self, batch: &Batch) {
@@ -112,15 +173,8 @@ impl Follower {
             self.place = batch.cursor;
         }
     }
+}
 
-    /// Reads from the table what the hub told before this follower listened, or while it was slow.
-    async fn catch_up(&mut self) -> Result<(), StoreError> {
-        loop {
-            let entries = self.store.read(FeedAfter { seq: self.place.seq, limit: BATCH }).await?;
-            match Batch::of(entries) {
-                Some(batch) => self.tell(&batch),
-                None => return Ok(()),
-            }
-        }
-    }
+fn unreadable(error: &StoreError) {
+    tracing::warn!(%error, "a follower of the feed is sent away: the feed cannot be read");
 }

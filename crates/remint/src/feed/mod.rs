@@ -1,6 +1,6 @@
 //! The feed's hub: reads each event of the store once and hands it to everyone who follows. The table is the truth; a
-//! follower that falls behind reads it. Never decides what an event means, never sends one to an audience that it does
-//! not concern.
+//! follower that falls behind reads it. Never decides what an event means, never sends one to an audience other than
+//! its notice says ([`remint_core::event::Concerns`]; what is said of a user goes to every api).
 
 mod follower;
 

@@ -42,14 +42,19 @@ impl<O: Clone> Default for Desk<O> {
 }
 
 impl<O: Clone> Desk<O> {
-    /// Runs `decide` when no other presentation of `sid` is being decided; one that is `presented` alike while another
-    /// is decided gets that one's answer. Where the decider went away (its client closed the connection), the next
-    /// in line decides.
-    pub async fn in_turn<F: Future<Output = O>>(&self, sid: SessionId, presented: SecretHash, decide: F) -> O {
+    /// Runs `decide`, told whether it waited for its turn, when no other presentation of `sid` is being decided; one that is `presented` alike while another
+    /// is decided gets that one's answer. Where the decider went away (its client closed the connection), one
+    /// of those that wait decides.
+    pub async fn in_turn<D, F>(&self, sid: SessionId, presented: SecretHash, decide: D) -> O
+    where
+        D: FnOnce(bool) -> F,
+        F: Future<Output = O>,
+    {
+        let mut waited = false;
         loop {
             match self.arrive(sid, presented) {
                 Place::Turn(turn) => {
-                    let outcome = decide.await;
+                    let outcome = decide(waited).await;
                     turn.share(&outcome);
                     return outcome;
                 }
@@ -60,6 +65,7 @@ impl<O: Clone> Desk<O> {
                 }
                 Place::Wait(turn) => drop(turn.await),
             }
+            waited = true;
         }
     }
 
@@ -133,7 +139,7 @@ mod tests {
                         gate.wait_for(|open| *open).await.unwrap();
                         decided.fetch_add(1, Ordering::SeqCst) + 1
                     };
-                    desk.in_turn(SID, shown("same"), decide).await
+                    desk.in_turn(SID, shown("same"), |_| decide).await
                 })
             })
             .collect();
@@ -160,7 +166,7 @@ mod tests {
                         inside.fetch_sub(1, Ordering::SeqCst);
                         alone
                     };
-                    desk.in_turn(SID, shown(&n.to_string()), decide).await
+                    desk.in_turn(SID, shown(&n.to_string()), |_| decide).await
                 })
             })
             .collect();
@@ -170,18 +176,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_the_decider_goes_away_the_next_in_line_decides() {
+    async fn when_the_decider_goes_away_another_decides_and_knows_that_it_waited() {
         let desk = Arc::new(Desk::<u32>::default());
         let first = tokio::spawn({
             let desk = desk.clone();
-            async move { desk.in_turn(SID, shown("a"), std::future::pending()).await }
+            async move { desk.in_turn(SID, shown("a"), |_| std::future::pending()).await }
         });
         while desk.shard(SID).is_empty() {
             tokio::task::yield_now().await;
         }
         let second = tokio::spawn({
             let desk = desk.clone();
-            async move { desk.in_turn(SID, shown("a"), async { 2 }).await }
+            async move { desk.in_turn(SID, shown("a"), |waited| async move { if waited { 2 } else { 1 } }).await }
         });
         while desk.shard(SID).get(&SID).is_none_or(|slot| slot.sharing.is_empty()) {
             tokio::task::yield_now().await;

@@ -13,11 +13,11 @@ use remint_core::notice;
 use remint_core::policy::Policy;
 use remint_core::refresh::Chain;
 use remint_core::refusal::Refusal;
+use remint_core::rev::Rev;
 use remint_core::secret::{Password, PasswordHash, Salt, SecretHash};
 use remint_core::session::{Continuity, Device, Opening, Session};
 use remint_core::time::Timestamp;
 use remint_core::user::User;
-use std::sync::Arc;
 
 use crate::account::identifier::CanonicalIdentifier;
 use crate::account::password::Verdict;
@@ -53,10 +53,14 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
         return Err(Refusal::NotFirstParty.into());
     }
     let typed: Option<CanonicalIdentifier> = attempt.identifier.parse().ok();
+    let _place = app.logging_in.enter(typed.as_ref().map_or("", CanonicalIdentifier::as_str)).await;
     let counted = count(app, typed.as_ref(), attempt).await?;
     let mut before = None;
     for _ in 0..MAX_CONFLICTS {
-        let proved = authenticate(app, typed.as_ref(), attempt, before.as_ref()).await?;
+        let proved = match authenticate(app, typed.as_ref(), attempt, before.as_ref()).await {
+            Ok(proved) => proved,
+            Err(failure) => return Err(uncounted(app, counted, failure).await),
+        };
         let client = app.store.read(ClientById(client.id.clone())).await?.ok_or(Refusal::BadClient)?;
         let now = app.clock.now();
         let (user, session, changes) = match reauthenticated(app, &proved.user, &client, attempt).await? {
@@ -64,7 +68,7 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
             None => open(app, &proved.user, &client, attempt, now),
         };
         gate::may_issue(&user, &client, &session, Kind::Login, now)?;
-        if !session.scope.is_subset(&client.scopes) {
+        if session.rev == Rev::NEW && !session.scope.is_subset(&client.scopes) {
             return Err(Refusal::ScopeExceeded.into());
         }
         issue::grantable(app, &client, &session, &attempt.wanted)?;
@@ -92,6 +96,19 @@ async fn count(
         None => throttle::Account::Unknown(typed.map_or(attempt.identifier.as_str(), CanonicalIdentifier::as_str)),
     };
     Ok(app.throttle.attempt(&app.store, account, attempt.address, app.clock.now()).await?)
+}
+
+/// Where nothing was compared the attempt was none: whoever is turned away by overload and comes back as told is not
+/// locked out for it.
+async fn uncounted(app: &App, counted: throttle::Attempt, failure: Failure) -> Failure {
+    if !matches!(failure, Failure::Refused(_)) {
+        let returned = app.store.commit(Changes::none().give_back(counted.counter())).await;
+        if let Err(error) = returned {
+            tracing::warn!(%error, "an attempt that was not made stays counted");
+        }
+        app.throttle.succeeded(counted);
+    }
+    failure
 }
 
 async fn account_of(app: &App, typed: Option<&CanonicalIdentifier>) -> Result<Option<Account>, Failure> {
@@ -211,7 +228,7 @@ fn expecting(changes: Changes, proved: &Proved, client: &Client) -> Changes {
 async fn tokens(
     app: &App,
     user: &User,
-    client: &Arc<Client>,
+    client: &Client,
     session: &Session,
     attempt: &Attempt,
     now: Timestamp,
@@ -219,7 +236,7 @@ async fn tokens(
     let permit = gate::may_issue(user, client, session, Kind::Login, now)?;
     let wanted = Wanted { account: true, ..attempt.wanted.clone() };
     let mut issued = issue::for_session(app, permit, &wanted, now).await?;
-    if attempt.again.is_none() && matches!(session.continuity, Continuity::Refresh(_)) {
+    if session.rev == Rev::NEW && matches!(session.continuity, Continuity::Refresh(_)) {
         issued.refresh_token = Some(refresh::head(app, session)?);
     }
     Ok(issued)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use remint_core::change::{Changes, Row};
+use remint_core::change::{Changes, Row, RowKey};
 use remint_core::client::Client;
 use remint_core::id::ClientId;
 use remint_core::notice;
@@ -41,8 +41,15 @@ pub async fn refresh(
     wanted: &Wanted,
 ) -> Result<Issued, Failure> {
     let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
+    let found = app.store.read(Holding(token.sid())).await?;
+    if prove(app, &token, found.as_ref()).is_none() {
+        return Err(Refusal::WrongMac.into()); // a forger takes nobody's turn at the desk
+    }
     let alike = alike(presented, &client.id, interactive, wanted);
-    let decide = decide(app, &client.id, &token, interactive, wanted);
+    let decide = |waited: bool| {
+        let first = found.filter(|_| !waited); // whoever waited for its turn reads again
+        decide(app, &client.id, &token, interactive, wanted, first)
+    };
     let Granted { held, answer } = app.desk.in_turn(token.sid(), alike, decide).await?;
     let now = app.clock.now();
     let permit = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)?;
@@ -64,9 +71,13 @@ async fn decide(
     token: &RefreshToken,
     interactive: bool,
     wanted: &Wanted,
+    mut first: Option<Held>,
 ) -> Result<Granted, Failure> {
     for _ in 0..MAX_CONFLICTS {
-        let found = app.store.read(Holding(token.sid())).await?;
+        let found = match first.take() {
+            Some(held) => Some(held),
+            None => app.store.read(Holding(token.sid())).await?,
+        };
         let now = app.clock.now();
         let genuine = prove(app, token, found.as_ref());
         let held = found.ok_or(Refusal::WrongMac)?;
@@ -74,7 +85,11 @@ async fn decide(
         let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
         let permitted = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)
             .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
-        match app.store.commit(changes(&app.settings.timing, &held, &decision, permitted.is_ok(), now)).await? {
+        let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), now);
+        if changes.is_empty() {
+            return answer(held, decision, permitted); // it counts as of its read
+        }
+        match app.store.commit(changes).await? {
             Commit::Done { .. } => return answer(held, decision, permitted),
             Commit::Conflict { .. } => {} // another node was first: decide again
         }
@@ -109,13 +124,10 @@ fn setting(app: &App, client: &Client, now: Timestamp) -> Setting {
 /// What is to be written. Where the gate says no, only a theft verdict is.
 fn changes(timing: &Timing, held: &Held, decision: &Decision, permitted: bool, now: Timestamp) -> Changes {
     match (&decision.session, &decision.answer) {
-        (Some(session), Err(_)) => Changes::none().write(Row::Session(session.clone())).notice(notice::session_ended(
-            session,
-            &held.client,
-            EndReason::Theft,
-            timing,
-            now,
-        )),
+        (Some(session), Err(_)) => Changes::none()
+            .write(Row::Session(session.clone()))
+            .expect(RowKey::Client(held.client.id.clone()), held.client.rev) // its apis must be those that are told
+            .notice(notice::session_ended(session, &held.client, EndReason::Theft, timing, now)),
         (Some(session), Ok(_)) if permitted => Changes::none().write(Row::Session(session.clone())),
         (Some(_) | None, _) => Changes::none(),
     }

@@ -15,19 +15,19 @@ use crate::grant::MAX_CONFLICTS;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, Wanted};
 use crate::store::Commit;
-use crate::store::Holding;
 
 /// New tokens for the holder of `bearer`; `None` where what it has is good (204). A token of an API is answered with
 /// one of the same audience and never with an account token; an account token is answered with both.
 pub async fn renew(app: &App, bearer: &Bearer) -> Result<Option<Issued>, Failure> {
     for _ in 0..MAX_CONFLICTS {
-        let held = app.store.read(Holding(bearer.sid)).await?.ok_or(Refusal::NoSuchSession)?;
+        let held = bearer.holding(app).await?;
         let now = app.clock.now();
         if !bearer.is_account() && !matches!(held.client.policy, Policy::Rolling { .. }) {
             return Err(Refusal::NotRenewedHere { policy: held.client.policy.name(), instead: INSTEAD }.into());
         }
         gate::may_issue(&held.user, &held.client, &held.session, Kind::Renewal, now)?;
-        let renewed = rolling::renewal(&bearer.held, &held.session, &held.user, &held.client, now)?;
+        let renewed =
+            rolling::renewal(&bearer.held, &held.session, &held.user, &held.client, app.settings.timing.quantum, now)?;
         let Renewal::Mint(changed) = renewed else { return Ok(None) };
         let changes = changed.clone().map_or_else(Changes::none, |row| Changes::none().write(Row::Session(*row)));
         if let Commit::Conflict { .. } = app.store.commit(changes).await? {

@@ -2,7 +2,7 @@
 //! answer leaves after the commit; a store that did not write is never a 200. Tokens that are not ours change nothing
 //! and are answered alike (section 2.2).
 
-use remint_core::change::{Changes, Row};
+use remint_core::change::{Changes, Row, RowKey};
 use remint_core::claims::AccessClaims;
 use remint_core::client::Client;
 use remint_core::id::{Jti, SessionId};
@@ -78,5 +78,9 @@ pub async fn end_session(app: &App, sid: SessionId, reason: EndReason) -> Result
 fn ending(app: &App, held: &Held, reason: EndReason, now: Timestamp) -> Changes {
     let ended = held.session.ended(reason, now);
     let told = notice::session_ended(&ended, &held.client, reason, &app.settings.timing, now);
-    Changes::none().write(Row::Session(ended)).notice(told)
+    // The client as it was read says which apis must hear of it: an api that it gains meanwhile must hear of it too.
+    Changes::none()
+        .write(Row::Session(ended))
+        .expect(RowKey::Client(held.client.id.clone()), held.client.rev)
+        .notice(told)
 }

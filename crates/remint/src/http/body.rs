@@ -2,6 +2,7 @@
 //! the limit, and never repeats what it read in an error.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -117,11 +118,15 @@ fn missing(error: &str, members: &[&'static str]) -> BadRequest {
 async fn bytes(request: Request) -> Result<Bytes, Failure> {
     match Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            Err(BadRequest::TooLarge { limit: MAX_BODY_BYTES }.into())
-        }
+        Err(error) if is_too_large(&*error) => Err(BadRequest::TooLarge { limit: MAX_BODY_BYTES }.into()),
         Err(_) => Err(BadRequest::Malformed { what: "the body", why: "the connection broke off" }.into()),
     }
+}
+
+/// Whether a limit was met: the one here, or the one of the listener, whose error comes in the wrappings of the bodies
+/// in between.
+fn is_too_large(error: &(dyn Error + 'static)) -> bool {
+    error.is::<LengthLimitError>() || error.source().is_some_and(is_too_large)
 }
 
 /// The media type, without parameters; `None` where it is absent or given twice.

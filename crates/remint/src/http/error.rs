@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::account::password::PasswordError;
 use crate::failure::{BadRequest, Failure};
 use crate::mint::MintError;
+use crate::store::StoreError;
 
 /// A failure at an OAuth endpoint or at log-in (RFC 6749 section 5.2).
 #[derive(Debug)]
@@ -142,12 +143,15 @@ fn retry_after(failure: &Failure) -> Option<Duration> {
     }
 }
 
-/// What an operator must hear of.
+/// What an operator must hear of: what is broken. Load that is shed shows in the metrics, not in a line a request.
 fn log(failure: &Failure, status: StatusCode) {
-    if status.is_server_error() {
-        tracing::error!(cause = %failure, "a request could not be served");
-    } else {
-        tracing::debug!(cause = %failure, "refused");
+    match failure {
+        Failure::Contended
+        | Failure::Password(PasswordError::Overloaded { .. })
+        | Failure::Store(StoreError::Busy)
+        | Failure::Refused(Refusal::InDoubt { .. }) => tracing::debug!(cause = %failure, "shed"),
+        _ if status.is_server_error() => tracing::error!(cause = %failure, "a request could not be served"),
+        _ => tracing::debug!(cause = %failure, "refused"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! `GET /feed`: the ordered stream of what an api must know, by the credential of that api and for its audience only.
-//! No CORS: it is not for pages.
+//! `GET /feed`: the ordered stream of what an api must know, by the credential of that api and for its audience only;
+//! it ends when that credential is changed. No CORS: it is not for pages.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -22,7 +22,8 @@ pub async fn follow(State(app): State<App>, headers: HeaderMap) -> Result<Respon
     let api = Credentials::api(&app, &headers).await?;
     let last: Option<Cursor> =
         headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-    let terms = Terms { audience: api.audience.clone(), heartbeat: app.settings.heartbeat };
+    let terms =
+        Terms { api: (api.id.clone(), api.rev), audience: api.audience.clone(), heartbeat: app.settings.heartbeat };
     let follower = app.hub.follow(terms, last, hello(&app, api.audience.as_str()), app.clock.now()).await?;
     let frames = stream::unfold(follower, |mut follower| async move {
         follower.next().await.map(|frame| (Ok::<_, Infallible>(frame), follower))

@@ -2,6 +2,11 @@
 //! origins), and CORS for exactly that origin. The preflight knows no client: any client's origin passes it, the
 //! request itself is checked against its own. Never sends a wildcard, never reflects an unknown origin.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +17,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use remint_core::client::{Client, Origin};
 use remint_core::refusal::Refusal;
+use remint_core::time::Timestamp;
 
 use crate::app::App;
 use crate::store::Clients;
@@ -75,9 +81,25 @@ fn preflighted(known: bool) -> Response {
 /// Whether it is the issuer's origin or any client's. A store that does not answer lets nobody read.
 async fn is_known(app: &App, origin: &HeaderValue) -> bool {
     let Some(origin) = origin.to_str().ok().and_then(|text| text.parse::<Origin>().ok()) else { return false };
-    if origin == *app.settings.issuer.origin() {
-        return true;
+    origin == *app.settings.issuer.origin() || app.origins.of_clients(app).await.contains(&origin)
+}
+
+/// The origins of all clients, read once a second at most: a flood of requests from pages asks the store no more often.
+#[derive(Debug, Default)]
+pub struct KnownOrigins(ArcSwapOption<(Timestamp, Arc<BTreeSet<Origin>>)>);
+
+const READ_EVERY: Duration = Duration::from_secs(1);
+
+impl KnownOrigins {
+    async fn of_clients(&self, app: &App) -> Arc<BTreeSet<Origin>> {
+        let now = app.clock.now();
+        if let Some(kept) = self.0.load_full().filter(|kept| now.since(kept.0) < READ_EVERY && now >= kept.0) {
+            return Arc::clone(&kept.1);
+        }
+        let clients = app.store.read(Clients).await.unwrap_or_default();
+        let enabled = clients.iter().filter(|client| !client.disabled);
+        let origins: Arc<BTreeSet<_>> = Arc::new(enabled.flat_map(|client| client.origins.iter().cloned()).collect());
+        self.0.store(Some(Arc::new((now, Arc::clone(&origins)))));
+        origins
     }
-    let clients = app.store.read(Clients).await.unwrap_or_default();
-    clients.iter().any(|client| client.origins.contains(&origin))
 }

@@ -1,6 +1,7 @@
 //! The session API: log in, look, renew, log out, and the person's other devices. JSON only, first-party clients only,
 //! opened by the account token.
 
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
@@ -31,7 +32,7 @@ use crate::http::credentials::{Credentials, bearer};
 use crate::http::error::{BearerError, OAuthError};
 use crate::http::origin;
 use crate::http::token::wanted;
-use crate::store::{Held, Holding, SessionById, SessionsOf};
+use crate::store::{Held, SessionById, SessionsOf};
 use crate::telemetry::KnownClient;
 
 /// Tells the holder of a stale token the version that it lacks.
@@ -55,7 +56,7 @@ impl FromRequestParts<App> for Account {
 }
 
 async fn from_own_page(app: &App, headers: &HeaderMap, bearer: &Bearer) -> Result<(), Failure> {
-    let held = app.store.read(Holding(bearer.sid)).await?.ok_or(Refusal::NoSuchSession)?;
+    let held = bearer.holding(app).await?;
     Ok(origin::check(headers, app, &held.client)?)
 }
 
@@ -160,7 +161,7 @@ pub struct EndQuery {
 pub async fn end(
     State(app): State<App>,
     Account(bearer): Account,
-    query: Result<Query<EndQuery>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<EndQuery>, QueryRejection>,
 ) -> Result<StatusCode, BearerError> {
     let unreadable = BadRequest::Invalid { name: "everywhere", why: "must be true or false, and nothing beside it" };
     let Query(query) = query.map_err(|_| unreadable)?;
@@ -199,9 +200,10 @@ fn device(session: &Session, own: SessionId) -> Value {
 pub async fn end_other(
     State(app): State<App>,
     Account(bearer): Account,
-    Path(sid): Path<String>,
+    sid: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, BearerError> {
     let held = record::live(&app, &bearer, Kind::Renewal).await?;
+    let Path(sid) = sid.map_err(|_| Refusal::NoSuchSession)?;
     let sid: SessionId = sid.parse().map_err(|_| Refusal::NoSuchSession)?;
     let other = app.store.read(SessionById(sid)).await?;
     let own = other.filter(|session| session.user == held.user.id).ok_or(Refusal::NoSuchSession)?;

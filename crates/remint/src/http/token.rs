@@ -38,12 +38,12 @@ pub async fn post(
     Ok((Extension(KnownClient(client.id.clone())), issued?))
 }
 
-/// What was asked for: `resource` (RFC 8707 section 2), `scope` (RFC 6749 section 3.3).
+/// What was asked for: `resource` (RFC 8707 section 2), `scope` (RFC 6749 section 3.3). An empty one counts as left out (section 3.1).
 pub fn wanted(resource: Option<&str>, scope: Option<&str>) -> Result<Wanted, Failure> {
     let refused = remint_core::refusal::Refusal::UnknownResource;
     let resource = resource.map(str::parse).transpose().map_err(|_| refused)?;
     let malformed = BadRequest::Invalid { name: "scope", why: "is not a list of scopes (RFC 6749 section 3.3)" };
-    let scope = scope.map(str::parse).transpose().map_err(|_| malformed)?;
+    let scope = scope.filter(|scope| !scope.is_empty()).map(str::parse).transpose().map_err(|_| malformed)?;
     Ok(Wanted { resource, scope, account: false })
 }
 

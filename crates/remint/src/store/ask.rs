@@ -471,13 +471,14 @@ impl Question for FeedAfter {
     }
 }
 
-/// The events behind a number that are not yet to be forgotten at `now`, in order: what a snapshot is made of.
+/// The events that are not yet to be forgotten, in the order in which they will be: what a snapshot is made of. What is
+/// to be forgotten costs nothing, however much of it there is.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedAlive {
-    /// Only those with a later `forget_after`. Take the leeway of verifiers off it before asking.
-    pub now: Timestamp,
-    /// The number; zero for all.
-    pub after: u64,
+    /// Only those behind this `forget_after` and number: of the last event of the page before, or [`FeedAlive::at`].
+    pub after: (Timestamp, u64),
+    /// None behind this number.
+    pub until: u64,
     /// At most so many.
     pub limit: usize,
 }
@@ -488,9 +489,17 @@ impl Question for FeedAlive {
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         let sql = "SELECT seq, chain, event, concerns, at, forget_after FROM feed \
-                   WHERE seq > $1 AND forget_after > $2 ORDER BY seq LIMIT $3";
-        let params = [number(self.after), Param::time(self.now), Param::limit(self.limit)];
+                   WHERE (forget_after, seq) > ($1, $2) AND seq <= $3 ORDER BY forget_after, seq LIMIT $4";
+        let (forget_after, seq) = self.after;
+        let params = [Param::time(forget_after), number(seq), number(self.until), Param::limit(self.limit)];
         reader.all("feed", sql, &params, entry)
+    }
+}
+
+impl FeedAlive {
+    /// Where those begin that are alive at `now`. Take the leeway of verifiers off it.
+    pub const fn at(now: Timestamp) -> (Timestamp, u64) {
+        (now, u64::MAX)
     }
 }
 

@@ -7,12 +7,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
-use remint_core::event::Event;
+use remint::store::ApiById;
+use remint_core::change::{Changes, Row};
+use remint_core::client::Api;
+use remint_core::event::{Concerns, Event, Notice};
 use remint_core::feed::{Frame, FrameReader, Message};
+use remint_core::id::SessionId;
+use remint_core::ledger::MAX_LEEWAY;
+use remint_core::secret::ClientSecret;
+use remint_core::session::EndReason;
+use remint_core::time::Timestamp;
 use serde_json::json;
 use tower::ServiceExt as _;
 
-use crate::scene::{Scene, secret};
+use crate::scene::{START, Scene, secret};
 
 /// A follower, as a guard is one.
 struct Follower {
@@ -50,6 +58,26 @@ impl Follower {
             let data = self.body.frame().await.expect("the feed goes on").unwrap().into_data().unwrap();
             self.frames.extend(self.reader.push(&data).unwrap());
         }
+    }
+
+    /// Whether the next thing heard is a heartbeat.
+    async fn heartbeat(&mut self) -> bool {
+        while self.frames.is_empty() {
+            let data = self.body.frame().await.expect("the feed goes on").unwrap().into_data().unwrap();
+            self.frames.extend(self.reader.push(&data).unwrap());
+        }
+        let frame = self.frames.pop_front().unwrap();
+        matches!(Message::read(&frame).unwrap(), Message::Heartbeat(_))
+    }
+
+    /// Whether the server ends the stream within some heartbeats.
+    async fn ends(mut self) -> bool {
+        for _ in 0..50 {
+            if self.body.frame().await.is_none() {
+                return true;
+            }
+        }
+        false
     }
 
     async fn event(&mut self) -> (String, Event) {
@@ -138,6 +166,93 @@ async fn the_feed_goes_on_after_a_restart() {
     assert!(again.until_snapshot_ends().await.0);
     scene.json(Method::PATCH, "/account", Some(&account), json!({"nickname": "b"})).await.expect(200);
     assert!(matches!(again.event().await.1, Event::ClaimsChanged { cv: 3, .. }));
+}
+
+/// An ending that concerns one api, to be forgotten a while after the start.
+fn ended(n: u32, audience: &str, forget_after: Timestamp) -> Notice {
+    let mut sid = [0; 16];
+    sid[..4].copy_from_slice(&n.to_be_bytes());
+    let (sid, reason) = (SessionId::from_bytes(sid), EndReason::Logout);
+    let concerns = Concerns::Only(vec![audience.parse().unwrap()]);
+    Notice { event: Event::SessionEnded { sid, reason, forget_after }, concerns, at: START }
+}
+
+const LATER: Timestamp = Timestamp::from_secs(START.secs() + 900);
+
+#[tokio::test]
+async fn what_happens_to_other_apis_does_not_withhold_the_heartbeat() {
+    let scene = Scene::with(short_heartbeat).await;
+    let mut quiet = Follower::of(&scene, "other-api", None).await;
+    quiet.until_snapshot_ends().await;
+    let busy = async {
+        for n in 0..300 {
+            scene.commit(Changes::none().notice(ended(n, "demo-api", LATER))).await;
+        }
+        false
+    };
+    let heard = tokio::select! {
+        heartbeat = quiet.heartbeat() => heartbeat,
+        heard = busy => heard,
+    };
+    assert!(heard, "300 events of others and no heartbeat");
+}
+
+#[tokio::test]
+async fn a_snapshot_of_many_parts_tells_everything_once_and_goes_on_without_a_gap() {
+    let scene = Scene::with(short_heartbeat).await;
+    let told = |range: std::ops::Range<u32>| {
+        range.fold(Changes::none(), |changes, n| {
+            let audience = if n % 3 == 0 { "other-api" } else { "demo-api" };
+            changes.notice(ended(n, audience, LATER))
+        })
+    };
+    scene.commit(told(0..1800)).await;
+    let mut follower = Follower::of(&scene, "demo-api", None).await;
+    scene.commit(told(1800..2400)).await; // while the snapshot is being sent
+    let (resumed, past, _) = follower.until_snapshot_ends().await;
+    assert!(!resumed);
+    let concerning =
+        |range: std::ops::Range<u32>| range.filter(|n| n % 3 != 0).map(|n| ended(n, "demo-api", LATER).event);
+    assert_eq!(past, concerning(0..1800).collect::<Vec<_>>());
+    for expected in concerning(1800..2400) {
+        assert_eq!(follower.event().await.1, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_is_not_made_before_it_is_read() {
+    // given a follower that was greeted and has read nothing
+    let scene = Scene::with(short_heartbeat).await;
+    scene.commit(Changes::none().notice(ended(1, "demo-api", LATER))).await;
+    let mut follower = Follower::of(&scene, "demo-api", None).await;
+    assert!(matches!(follower.next().await, Message::Hello(_)));
+    // when the store is gone, then there was no snapshot in waiting
+    scene.app.store.clone().close().await;
+    assert!(follower.body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn a_snapshot_tells_what_the_leeway_of_verifiers_keeps_alive() {
+    let scene = Scene::with(short_heartbeat).await;
+    let at = |secs| START.plus(Duration::from_secs(secs));
+    let changes = Changes::none().notice(ended(1, "demo-api", at(10))).notice(ended(2, "demo-api", at(11)));
+    scene.commit(changes).await;
+    scene.clock.set(at(10).plus(MAX_LEEWAY));
+    let (_, past, _) = Follower::of(&scene, "demo-api", None).await.until_snapshot_ends().await;
+    assert_eq!(past, [ended(2, "demo-api", at(11)).event], "the first concerns nobody any more, the second does");
+}
+
+#[tokio::test]
+async fn a_new_secret_of_the_api_ends_the_streams_that_the_old_one_opened() {
+    let scene = Scene::with(short_heartbeat).await;
+    let (rotated, other) =
+        (Follower::of(&scene, "demo-api", None).await, &mut Follower::of(&scene, "other-api", None).await);
+    let api = scene.app.store.read(ApiById("demo-api".parse().unwrap())).await.unwrap().unwrap();
+    let secret = ClientSecret::presented("another secret, forty-three characters long").hash();
+    scene.commit(Changes::none().write(Row::Api(Api { secret, ..(*api).clone() }))).await;
+    assert!(rotated.ends().await);
+    other.until_snapshot_ends().await;
+    assert!(other.heartbeat().await && other.heartbeat().await, "the credential of others is as it was");
 }
 
 #[tokio::test]

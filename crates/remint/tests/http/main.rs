@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a scene that cannot be set fails its test")]
 
 mod account;
+mod administration;
+mod algorithms;
 mod feed;
+mod limits;
 mod matrix;
 mod oauth2_revoke;
 mod oauth2_token;

@@ -32,6 +32,7 @@ pub(crate) const ISSUER: &str = "https://id.example.test";
 pub(crate) const PAGE: &str = "https://app.example.test";
 pub(crate) const IDENTIFIER: &str = "ada@example.test";
 pub(crate) const PASSWORD: &str = "analytical engine 1843";
+pub(crate) const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// A running server, its user `ada`, and clients of each policy.
@@ -116,11 +117,7 @@ impl Scene {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Reply { status: parts.status, headers: parts.headers, body }
+        reply(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
     pub(crate) async fn json(&self, method: Method, path: &str, token: Option<&str>, body: Value) -> Reply {
@@ -143,6 +140,12 @@ impl Scene {
     pub(crate) async fn refresh(&self, client: &str, token: &str) -> Reply {
         let form = [("grant_type", "refresh_token"), ("client_id", client), ("refresh_token", token)];
         self.form("/oauth2/token", &form).await
+    }
+
+    /// A request to the administrative router, as the command line sends it.
+    pub(crate) async fn admin(&self, method: Method, path: &str, body: Value) -> Reply {
+        let router = remint::http::admin::router(self.app.clone());
+        reply(router.oneshot(json_request(method, path, None, body)).await.unwrap()).await
     }
 
     pub(crate) async fn commit(&self, changes: Changes) {
@@ -174,10 +177,17 @@ impl Scene {
     }
 }
 
+async fn reply(response: http::Response<Body>) -> Reply {
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Reply { status: parts.status, headers: parts.headers, body }
+}
+
 async fn open(folder: &TempDir, clock: &Clock, change: impl FnOnce(&mut Settings)) -> App {
     let mut settings = Settings::new(ISSUER.parse().unwrap(), folder.path().to_owned());
     change(&mut settings);
-    let master: MasterKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f".parse().unwrap();
+    let master: MasterKey = MASTER_KEY.parse().unwrap();
     App::open(settings, master, clock.clone(), Entropy::system()).await.unwrap()
 }
 

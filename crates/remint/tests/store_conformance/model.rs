@@ -24,6 +24,7 @@ enum Step {
         deletes: Vec<(u32, i64)>,
         expects: Vec<(u32, i64)>,
         takes: Vec<(u8, i64)>,
+        returned: Option<u8>,
         reset: Option<u8>,
         notices: u8,
     },
@@ -33,10 +34,11 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let rows = |most| prop::collection::vec((0..9_u32, 0..4_i64), 0..=most);
     let takes = prop::collection::vec((0..2_u8, 0..40_i64), 0..3);
-    let commit = (rows(2), rows(1), rows(1), takes, prop::option::weighted(0.2, 0..2_u8), 0..3_u8);
+    let counter = || prop::option::weighted(0.2, 0..2_u8);
+    let commit = (rows(2), rows(1), rows(1), takes, counter(), counter(), 0..3_u8);
     prop_oneof![
-        20 => commit.prop_map(|(writes, deletes, expects, takes, reset, notices)| {
-            Step::Commit { writes, deletes, expects, takes, reset, notices }
+        20 => commit.prop_map(|(writes, deletes, expects, takes, returned, reset, notices)| {
+            Step::Commit { writes, deletes, expects, takes, returned, reset, notices }
         }),
         1 => Just(Step::Reopen),
     ]
@@ -71,7 +73,9 @@ impl Model {
     /// The conflicting row, or what the commit takes and the state after it.
     fn commit(&self, step: &Step) -> Result<(Vec<Taken>, Self), u32> {
         let mut after = self.clone();
-        let Step::Commit { writes, deletes, expects, takes, reset, notices } = step else { return Ok((vec![], after)) };
+        let Step::Commit { writes, deletes, expects, takes, returned, reset, notices } = step else {
+            return Ok((vec![], after));
+        };
         for &(n, rev) in expects {
             (self.rev(n) == rev).then_some(()).ok_or(n)?;
         }
@@ -84,6 +88,9 @@ impl Model {
             after.rows.insert(n, stored(&row(n, rev)));
         }
         let taken = takes.iter().map(|&(key, at)| after.take(key, at)).collect();
+        if let Some((_, count)) = returned.and_then(|key| after.counters.get_mut(&key)) {
+            *count = count.saturating_sub(1);
+        }
         if let Some(key) = reset {
             after.counters.remove(key);
         }
@@ -106,7 +113,9 @@ impl Model {
 }
 
 fn changes(step: &Step) -> Changes {
-    let Step::Commit { writes, deletes, expects, takes, reset, notices } = step else { return Changes::none() };
+    let Step::Commit { writes, deletes, expects, takes, returned, reset, notices } = step else {
+        return Changes::none();
+    };
     let keyed = |all: &[(u32, i64)]| -> Vec<(RowKey, Rev)> {
         all.iter().map(|&(n, rev)| (row(n, 0).key(), Rev::from_stored(rev))).collect()
     };
@@ -121,6 +130,7 @@ fn changes(step: &Step) -> Changes {
         deletes: keyed(deletes),
         expects: keyed(expects),
         takes: takes.iter().map(take).collect(),
+        returns: returned.iter().map(u8::to_string).collect(),
         resets: reset.iter().map(u8::to_string).collect(),
         notices: (0..*notices).map(|i| ended(i.into(), 1, 9)).collect(),
     }

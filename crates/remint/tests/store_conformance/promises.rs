@@ -265,6 +265,9 @@ pub(crate) async fn a_window_begins_anew_and_a_clock_that_went_back_grants_nothi
     let store = at.open();
     assert_eq!(done(&store, attempt(1, -3_500)).await.0, exhausted(3_660), "after a restart an hour earlier");
     assert_eq!(done(&store, attempt(1, 160)).await.0, [Taken::Allowed { count: 1 }]);
+    let returned = Changes::none().give_back("log-in ada".into()).give_back("log-in nobody".into());
+    done(&store, returned).await;
+    assert_eq!(done(&store, attempt(1, 160)).await.0, [Taken::Allowed { count: 1 }], "given back, and taken again");
     let forgotten = Changes { resets: vec!["log-in ada".into()], ..Changes::none() };
     done(&store, forgotten).await;
     assert_eq!(done(&store, attempt(1, 161)).await.0, [Taken::Allowed { count: 1 }]);
@@ -326,15 +329,17 @@ pub(crate) async fn the_feed_forgets_nothing_that_still_matters(at: impl Fixture
     let store = at.open();
     let notices: Vec<_> = [(1, 50), (2, 10), (3, 99)].map(|(n, forget)| ended(n, i64::from(n), forget)).into();
     let (_, last) = done(&store, Changes { notices: notices.clone(), ..Changes::none() }).await;
-    let alive = |now, after| {
+    let alive = |now, until| {
         let store = store.clone();
         async move {
-            let asked = FeedAlive { now: Timestamp::from_secs(now), after, limit: 9 };
+            let asked = FeedAlive { after: FeedAlive::at(Timestamp::from_secs(now)), until, limit: 9 };
             store.read(asked).await.unwrap().iter().map(|entry| entry.cursor.seq).collect::<Vec<_>>()
         }
     };
-    assert_eq!((alive(9, 0).await, alive(10, 0).await, alive(50, 0).await), (vec![1, 2, 3], vec![1, 3], vec![3]));
-    assert_eq!((alive(0, 1).await, alive(99, 0).await), (vec![2, 3], vec![]));
+    assert_eq!((alive(9, 3).await, alive(10, 3).await, alive(50, 3).await), (vec![2, 1, 3], vec![1, 3], vec![3]));
+    assert_eq!((alive(0, 1).await, alive(0, 2).await, alive(99, 3).await), (vec![1], vec![2, 1], vec![]));
+    let next = FeedAlive { after: (Timestamp::from_secs(10), 2), until: 3, limit: 1 };
+    assert_eq!(store.read(next).await.unwrap()[0].cursor.seq, 1, "the next page begins behind the last entry");
     let third = &store.read(FeedAfter { seq: 2, limit: 9 }).await.unwrap()[0];
     assert_eq!((third.concerns.clone(), third.at, third.forget_after), {
         let notice = &notices[2];

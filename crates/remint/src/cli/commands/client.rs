@@ -59,7 +59,7 @@ pub(in crate::cli) struct Settings {
     #[arg(long)]
     name: Option<String>,
     /// How its sessions are renewed
-    #[arg(long, value_parser = ["rolling", "fixed", "refresh", "cookie"])]
+    #[arg(long, value_parser = ["rolling", "fixed", "refresh"])]
     policy: Option<String>,
     /// Life of an access token: 5m
     #[arg(long, value_parser = seconds, value_name = "TIME")]
@@ -144,8 +144,11 @@ pub(in crate::cli) async fn run(setup: &Setup, command: Client) -> Result<(), Cl
         Client::Create { id, confidential, settings } => {
             let policy = settings
                 .policy(None)
-                .ok_or_else(|| CliError::usage("a client needs --policy: rolling, fixed, refresh or cookie"))?;
+                .ok_or_else(|| CliError::usage("a client needs --policy: rolling, fixed or refresh"))?;
             let mut body = settings.members()?;
+            if !body.contains_key("apis") {
+                return Err(CliError::usage("a client needs --api: the first one is the audience of its tokens"));
+            }
             body.insert("id".into(), json!(id));
             body.insert("confidential".into(), json!(confidential));
             body.insert("policy".into(), policy);

@@ -110,6 +110,8 @@ CREATE TABLE feed (
   forget_after BIGINT NOT NULL
 );
 
+CREATE INDEX feed_alive ON feed (forget_after, seq);
+
 CREATE TABLE feed_head (
   one    BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
   seq    BIGINT NOT NULL,

@@ -221,6 +221,10 @@ impl Writer {
             self.write(row)?;
         }
         let taken = changes.takes.iter().map(|take| self.take(take)).collect::<Result<_, _>>()?;
+        for counter in &changes.returns {
+            let lower = "UPDATE counters SET count = count - 1 WHERE key = $1 AND count > 0";
+            execute(&self.connection, lower, &[Param::text(counter)])?;
+        }
         for counter in &changes.resets {
             execute(&self.connection, "DELETE FROM counters WHERE key = $1", &[Param::text(counter)])?;
         }

@@ -131,4 +131,5 @@ INSERT INTO "users" VALUES(X'00000066000000000000000000000007',1,922337203685477
 CREATE INDEX identifiers_of_user ON identifiers (user_id);
 CREATE INDEX sessions_of_user ON sessions (user_id);
 CREATE INDEX clients_longest_life ON clients (longest_life);
+CREATE INDEX feed_alive ON feed (forget_after, seq);
 COMMIT;
