@@ -24,11 +24,13 @@ struct State {
     idle: Vec<Connection>,
     /// How many connections there are, idle or lent.
     open: usize,
+    /// How many wait for one to be returned: telling nobody would cost a call of the system for every question.
+    waiting: usize,
 }
 
 impl Readers {
     pub(in crate::store) fn new(file: Arc<DataFile>, documents: Arc<Documents>, most: usize) -> Self {
-        let state = Mutex::new(State { file: Some(file), idle: Vec::new(), open: 0 });
+        let state = Mutex::new(State { file: Some(file), idle: Vec::new(), open: 0, waiting: 0 });
         Self { documents, most: most.max(1), state, returned: Condvar::new() }
     }
 
@@ -53,7 +55,7 @@ impl Readers {
         state.idle.clear();
         self.returned.notify_all();
         while state.open > 0 {
-            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.until_returned(state);
         }
         drop(state);
         drop(file); // its lock, where this was the last
@@ -61,6 +63,13 @@ impl Readers {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn until_returned<'s>(&self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        state.waiting += 1;
+        let mut state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state
     }
 
     fn lend(&self) -> Result<Lent<'_>, StoreError> {
@@ -74,7 +83,7 @@ impl Readers {
                 state.open += 1;
                 break file;
             }
-            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.until_returned(state);
         };
         drop(state);
         let mut lent = Lent { readers: self, connection: None, sound: false };
@@ -97,7 +106,10 @@ impl Drop for Lent<'_> {
             Some(connection) if self.sound && state.file.is_some() => state.idle.push(connection),
             _ => state.open -= 1,
         }
+        let waited_for = state.waiting > 0;
         drop(state);
-        self.readers.returned.notify_all();
+        if waited_for {
+            self.readers.returned.notify_all();
+        }
     }
 }
