@@ -37,9 +37,10 @@ async fn main() -> ExitCode {
 
 /// The whole API.
 fn app(settings: &Settings) -> Result<Router, String> {
-    let verifier: Verifier = settings.verifier().build().map_err(|wrong| wrong.to_string())?;
     let origins = settings.origins.iter().map(String::as_str);
     let pages = cors(origins).map_err(|wrong| format!("EXAMPLE_ORIGINS: {wrong}"))?;
+    // Last: it begins to fetch keys at once.
+    let verifier: Verifier = settings.verifier().build().map_err(|wrong| wrong.to_string())?;
     Ok(Router::new()
         .route("/api/me", get(|Claims(claims): Claims<Value>| async move { Json(claims) }))
         .layer(RemintLayer::new(verifier).rolling())
