@@ -113,7 +113,8 @@ impl App {
         let store = Store::open(&settings.data.join(DATA_FILE), options, entropy.bytes())?;
         no_api_is_the_issuer(&store, &settings.issuer).await?;
         let data_is_new = store.read(Keys).await?.is_empty();
-        let keyring = Keyring::open(store.clone(), master, clock.clone(), entropy.clone(), settings.keys).await?;
+        let (lives, timing) = (settings.keys, settings.timing);
+        let keyring = Keyring::open(store.clone(), master, clock.clone(), entropy.clone(), lives, timing).await?;
         let doubt = Doubt::at_start(clock.now(), data_is_new);
         let hub = Hub::open(store.clone()).await?;
         Ok(Self(Arc::new(Parts {

@@ -226,7 +226,7 @@ mod tests {
     use remint_core::client::{Api, Client};
     use remint_core::id::UserId;
     use remint_core::key::Purpose;
-    use remint_core::policy::{Policy, QUANTUM};
+    use remint_core::policy::{Policy, QUANTUM, Timing};
     use remint_core::rev::Rev;
     use remint_core::secret::SecretHash;
     use remint_core::session::{Continuity, Device, Opening, Session};
@@ -253,7 +253,8 @@ mod tests {
             let store = Store::open(&folder.path().join("data"), StoreOptions::default(), [0; 16]).unwrap();
             let (clock, entropy) = (Clock::manual(NOW), Entropy::system());
             let master = MasterKey::from_random([1; 32]);
-            let keyring = Keyring::open(store, master, clock, entropy.clone(), KeyLives::default()).await.unwrap();
+            let (lives, timing) = (KeyLives::default(), Timing::default());
+            let keyring = Keyring::open(store, master, clock, entropy.clone(), lives, timing).await.unwrap();
             Self { mint: Mint::new(keyring, entropy, &ISSUER.parse().unwrap()), _folder: folder }
         }
 

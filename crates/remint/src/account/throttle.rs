@@ -224,6 +224,7 @@ mod tests {
     use std::time::Duration;
 
     use futures_util::future::join_all;
+    use remint_core::policy::Timing;
 
     use crate::clock::Clock;
     use crate::entropy::Entropy;
@@ -256,8 +257,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::open(&folder.path().join("data"), StoreOptions::default(), [0; 16]).unwrap();
             let (master, clock) = (MasterKey::from_random([1; 32]), Clock::manual(START));
-            let lives = KeyLives::default();
-            let keyring = Keyring::open(store.clone(), master, clock, Entropy::system(), lives).await.unwrap();
+            let (lives, timing) = (KeyLives::default(), Timing::default());
+            let keyring = Keyring::open(store.clone(), master, clock, Entropy::system(), lives, timing).await.unwrap();
             Self { throttle: Throttle::new(&limits(), &keyring), store, keyring, _folder: folder }
         }
 

@@ -42,7 +42,7 @@ pub async fn withdraw(app: &App, kid: &str) -> Result<Value, AdminError> {
 /// What the keyring says, to an administrator.
 pub(super) fn refused(error: KeyringError) -> AdminError {
     match error {
-        KeyringError::NoSuchKey(missing) => AdminError::NotFound { what: "key", name: missing.to_string() },
+        KeyringError::NoSuchKey(missing) => AdminError::NotFound { what: "key", name: missing.kid },
         KeyringError::Store(error) => error.into(),
         KeyringError::Contended => Failure::Contended.into(),
         KeyringError::WrongMasterKey

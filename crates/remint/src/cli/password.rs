@@ -1,7 +1,7 @@
 //! Reads a password from a file, from standard input, or from a person at a terminal. Never from an argument: those
 //! are in the list of processes for everybody to see.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,9 +21,9 @@ impl PasswordFrom {
     /// The password.
     pub(super) fn read(&self) -> Result<Zeroizing<String>, CliError> {
         let text = match &self.password_file {
-            Some(file) if file != Path::new("-") => Zeroizing::new(std::fs::read_to_string(file).map_err(|error| {
+            Some(file) if file != Path::new("-") => first_of(file).map_err(|error| {
                 CliError::usage(format!("the password file {} cannot be read: {error}", file.display()))
-            })?),
+            })?,
             None if std::io::stdin().is_terminal() => return asked(),
             Some(_) | None => line()?,
         };
@@ -32,9 +32,19 @@ impl PasswordFrom {
     }
 }
 
+/// The beginning of a file, however long it is.
+fn first_of(file: &Path) -> std::io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    std::fs::File::open(file)?.take(MOST_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Longer than any password that is taken, and its line's end.
+const MOST_BYTES: u64 = 2 * remint_core::secret::Password::MAX_BYTES as u64;
+
 fn line() -> Result<Zeroizing<String>, CliError> {
     let mut line = Zeroizing::new(String::new());
-    std::io::stdin().lock().read_line(&mut line)?;
+    std::io::stdin().lock().take(MOST_BYTES).read_line(&mut line)?;
     Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 

@@ -39,7 +39,7 @@ pub fn router(app: App) -> Router {
         .route("/admin/api/keys", get(list_keys).post(rotate_key))
         .route("/admin/api/keys/{kid}", axum::routing::delete(withdraw_key))
         .route("/admin/api/checks", get(list_checks))
-        .fallback(|| async { AdminError::NotFound { what: "endpoint", name: "of that path".into() } })
+        .fallback(|| async { AdminError::NotFound { what: "endpoint", name: "that path".into() } })
         .with_state(app)
 }
 

@@ -1,5 +1,6 @@
-//! Ends the sessions whose refresh tokens a withdrawn key derived, slice by slice, each with its event. What is cut
-//! short goes on at the next tick: the withdrawn row keeps its sealed half until the last slice is through.
+//! Ends the sessions whose refresh tokens a withdrawn key derived, slice by slice, each with its event. The withdrawn row
+//! keeps its sealed half until a sweep is through that began when no request could be under way any more that had taken
+//! the key before: what is cut short goes on at the next tick, and what was committed behind a sweep is found by the last.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,9 +34,17 @@ impl Keyring {
             if let Some(kid) = key.mac_key_id() {
                 ended += self.end_sessions_derived_with(kid, now).await?;
             }
-            self.forget_secret(key).await?;
+            if now >= key.since.plus(self.in_flight()) {
+                self.forget_secret(key).await?;
+            }
         }
         Ok(ended)
+    }
+
+    /// How long after the withdrawal of a key a session derived with it may still be committed: a request that had taken
+    /// the key has one server deadline to order its commit, and the commit as long again to be written.
+    fn in_flight(&self) -> Duration {
+        2 * self.0.timing.server_deadline
     }
 
     async fn end_sessions_derived_with(&self, kid: MacKeyId, now: Timestamp) -> Result<u64, KeyringError> {
@@ -45,7 +54,11 @@ impl Keyring {
         loop {
             let slice = self.0.store.read(SessionsDerivedWith { kid, after, limit: SLICE }).await?;
             let Some(last) = slice.last().map(|session| session.sid) else { return Ok(ended) };
-            let (changes, count) = ending(slice, &clients, now);
+            let (changes, count) = ending(slice, &clients, &self.0.timing, now);
+            if count == 0 {
+                after = Some(last);
+                continue;
+            }
             match self.0.store.commit(changes).await? {
                 Commit::Done { .. } => (ended, after, conflicts) = (ended + count, Some(last), 0),
                 // A session of the slice was renewed or ended in between: read the same slice again.
@@ -63,27 +76,26 @@ impl Keyring {
     }
 }
 
-fn ending(slice: Vec<Session>, clients: &HashMap<ClientId, Arc<Client>>, now: Timestamp) -> (Changes, u64) {
+fn ending(
+    slice: Vec<Session>,
+    clients: &HashMap<ClientId, Arc<Client>>,
+    timing: &Timing,
+    now: Timestamp,
+) -> (Changes, u64) {
     let mut changes = Changes::none();
     let mut count = 0;
     for session in slice.into_iter().filter(|session| session.state == State::Live) {
         count += 1;
-        changes = changes.notice(notice(&session, clients.get(&session.client), now));
+        changes = changes.notice(notice(&session, clients.get(&session.client), timing, now));
         changes = changes.write(Row::Session(session.ended(EndReason::Revoked, now)));
     }
     (changes, count)
 }
 
-/// More than any server's deadline: whoever was minting for the session is done by then.
-const IN_FLIGHT: Duration = Duration::from_secs(60);
-
-fn notice(session: &Session, client: Option<&Arc<Client>>, now: Timestamp) -> Notice {
+fn notice(session: &Session, client: Option<&Arc<Client>>, timing: &Timing, now: Timestamp) -> Notice {
     let reason = EndReason::Revoked;
     match client {
-        Some(client) => {
-            let timing = Timing { server_deadline: IN_FLIGHT, ..Timing::default() };
-            notice::session_ended(session, client, reason, &timing, now)
-        }
+        Some(client) => notice::session_ended(session, client, reason, timing, now),
         None => {
             let event = Event::SessionEnded { sid: session.sid, reason, forget_after: session.absolute_at };
             Notice { event, concerns: Concerns::Everyone, at: now }

@@ -17,6 +17,7 @@ use remint_core::jwk::{Algorithm, SigningKey};
 use remint_core::jwks::Jwks;
 use remint_core::key::{self, Key, KeyState, Lives, NoSuchKey, Plan, Purpose, Rotation};
 use remint_core::notice;
+use remint_core::policy::Timing;
 use remint_core::refresh::MacKeyId;
 use remint_core::rev::Rev;
 use remint_core::secret::MacKey;
@@ -83,6 +84,7 @@ struct Inner {
     clock: Clock,
     entropy: Entropy,
     lives: KeyLives,
+    timing: Timing,
     dummy: MacKey,
     ring: ArcSwap<Ring>,
     /// Held by whoever changes keys: one change at a time on this node.
@@ -147,6 +149,7 @@ impl Keyring {
         clock: Clock,
         entropy: Entropy,
         lives: KeyLives,
+        timing: Timing,
     ) -> Result<Self, KeyringError> {
         let mut rows = store.read(Keys).await?;
         for _ in 0..MAX_CONFLICTS {
@@ -154,7 +157,8 @@ impl Keyring {
                 let ring = ArcSwap::from_pointee(Ring::open(rows, &master)?);
                 let dummy = MacKey::from_bytes(&entropy.bytes());
                 let (turn, sweep) = (Mutex::default(), Mutex::default());
-                return Ok(Self(Arc::new(Inner { store, master, clock, entropy, lives, dummy, ring, turn, sweep })));
+                let inner = Inner { store, master, clock, entropy, lives, timing, dummy, ring, turn, sweep };
+                return Ok(Self(Arc::new(inner)));
             }
             let workshop = Workshop { master: &master, entropy: &entropy, now: clock.now() };
             let mut first = Changes::none();
@@ -270,7 +274,8 @@ impl Keyring {
     }
 
     /// Withdraws a key that must not be believed any more: a signing key goes out on the feed in the same commit, the
-    /// sessions of a refresh key end. Until they all have, their tokens are refused because the key is not given.
+    /// sessions of a refresh key end. Until they all have, their tokens are refused because the key is not given. A
+    /// log-in or refresh that had taken the key already and commits behind the sweep is ended by [`Self::tick`].
     ///
     /// # Errors
     /// [`KeyringError::NoSuchKey`] among others. Where ending sessions failed half way, [`Self::tick`] goes on.

@@ -33,7 +33,7 @@ impl Scene {
 
     async fn open_with(&self, master: [u8; 32]) -> Result<Keyring, KeyringError> {
         let master = MasterKey::from_random(master);
-        Keyring::open(self.store.clone(), master, self.clock.clone(), Entropy::system(), LIVES).await
+        Keyring::open(self.store.clone(), master, self.clock.clone(), Entropy::system(), LIVES, Timing::default()).await
     }
 
     async fn open(&self) -> Keyring {
@@ -270,8 +270,28 @@ async fn withdrawing_a_refresh_key_ends_its_sessions_and_no_others() {
     assert_eq!(feed.len(), 200);
     let concerns = remint_core::event::Concerns::Only(vec!["demo-api".parse().unwrap()]);
     assert!(feed.iter().all(|entry| entry.text.contains("session-ended") && entry.concerns == concerns));
-    let row = scene.store.read(Keys).await.unwrap().into_iter().find(|key| key.kid == "1").unwrap();
-    assert!(row.sealed.is_empty(), "nothing is left to do with it");
+}
+
+#[tokio::test]
+async fn a_log_in_under_way_when_its_key_was_withdrawn_is_ended_too() {
+    let scene = Scene::new();
+    let keyring = scene.open().await;
+    scene.write(Row::Client(client())).await;
+    scene.with_sessions(MacKeyId(1), 0..2).await;
+    assert_eq!(keyring.withdraw("1").await.unwrap().sessions_ended, 2);
+    scene.with_sessions(MacKeyId(1), 2..3).await; // it had taken the key before, and commits behind the sweep
+    assert_eq!(scene.state(2).await, State::Live);
+    let unfinished = async || {
+        let keys = scene.store.read(Keys).await.unwrap();
+        !keys.iter().find(|key| key.kid == "1").unwrap().sealed.is_empty()
+    };
+    assert!(unfinished().await, "others may be under way");
+    keyring.tick(scene.pass(2 * Timing::default().server_deadline)).await.unwrap();
+    assert_ne!(scene.state(2).await, State::Live);
+    assert_eq!(scene.feed().await.len(), 3, "each ended once");
+    assert!(!unfinished().await, "nothing is left to do with it");
+    keyring.tick(scene.pass(Duration::from_secs(30))).await.unwrap();
+    assert_eq!(scene.feed().await.len(), 3);
 }
 
 #[tokio::test]
