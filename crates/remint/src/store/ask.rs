@@ -16,7 +16,7 @@ use remint_core::time::Timestamp;
 use remint_core::user::User;
 use rusqlite::Connection;
 
-use super::documents::Documents;
+use super::documents::{Age, Documents, Unchanged};
 use super::error::StoreError;
 use super::record::{BadColumn, Param, Record};
 use super::rows::{self, session_columns};
@@ -40,6 +40,8 @@ pub trait Question: Send + 'static {
 pub struct Reader<'a> {
     pub(super) connection: &'a Connection,
     pub(super) documents: &'a Documents,
+    /// The age of the documents before the snapshot began; none in a transaction that writes.
+    pub(super) age: Option<Age>,
 }
 
 impl Reader<'_> {
@@ -104,12 +106,16 @@ impl Reader<'_> {
 
     fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
         let table = rows::CLIENTS;
-        let key = Param::text(id.as_str());
-        self.one(table.name, table.select, &[key], |record| rows::client(record, self.documents))
+        self.documents.clients_by_id.or_read(id.as_str(), self.age, || {
+            let key = Param::text(id.as_str());
+            self.one(table.name, table.select, &[key], |record| rows::client(record, self.documents))
+        })
     }
 
-    fn api(&self, sql: &'static str, key: &str) -> Result<Option<Arc<Api>>, StoreError> {
-        self.one("apis", sql, &[Param::text(key)], |record| rows::api(record, self.documents))
+    fn api(&self, kept: &Unchanged<Api>, sql: &'static str, key: &str) -> Result<Option<Arc<Api>>, StoreError> {
+        kept.or_read(key, self.age, || {
+            self.one("apis", sql, &[Param::text(key)], |record| rows::api(record, self.documents))
+        })
     }
 
     /// A counter, as it is stored.
@@ -306,7 +312,7 @@ impl Question for ApiById {
     type Answer = Option<Arc<Api>>;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
-        reader.api(rows::APIS.select, self.0.as_str())
+        reader.api(&reader.documents.apis_by_id, rows::APIS.select, self.0.as_str())
     }
 }
 
@@ -314,7 +320,8 @@ impl Question for ApiFor {
     type Answer = Option<Arc<Api>>;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
-        reader.api("SELECT id, rev, document FROM apis WHERE audience = $1", self.0.as_str())
+        let sql = "SELECT id, rev, document FROM apis WHERE audience = $1";
+        reader.api(&reader.documents.apis_by_audience, sql, self.0.as_str())
     }
 }
 

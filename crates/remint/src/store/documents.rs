@@ -1,7 +1,8 @@
-//! Parsed clients and apis, kept in memory. Never answers from memory alone: the row is read each time, and what was
-//! parsed counts only where its text is the very same.
+//! Parsed clients and apis, kept in memory: there are few, and every request asks for one. Answers from memory only for
+//! as long as no commit has touched their tables; what is read is parsed again only where its text has changed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
 use remint_core::client::{Api, Client};
@@ -22,15 +23,65 @@ struct Kept<T> {
     document: Arc<T>,
 }
 
-/// What was parsed.
+/// What was parsed, and what needs no reading.
 pub(super) struct Documents {
     pub(super) clients: Parsed<Client>,
     pub(super) apis: Parsed<Api>,
+    pub(super) clients_by_id: Unchanged<Client>,
+    pub(super) apis_by_id: Unchanged<Api>,
+    pub(super) apis_by_audience: Unchanged<Api>,
+    age: AtomicU64,
+}
+
+/// How many commits have touched the tables of clients and apis. A question takes it before its snapshot begins: what it
+/// then reads is at least that new, and good for every question of the same age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Age(u64);
+
+/// Documents by key, each with the age that it was read at.
+pub(super) struct Unchanged<T>(Cache<Box<str>, (Age, Arc<T>)>);
+
+impl<T: Send + Sync + 'static> Unchanged<T> {
+    /// The document of a key, from memory where nothing has changed since it was read; else as `read` finds it. Without
+    /// an age nothing is remembered: a transaction that is writing sees what nobody else does.
+    pub(super) fn or_read<E>(
+        &self,
+        key: &str,
+        age: Option<Age>,
+        read: impl FnOnce() -> Result<Option<Arc<T>>, E>,
+    ) -> Result<Option<Arc<T>>, E> {
+        let Some(age) = age else { return read() };
+        if let Some((_, kept)) = self.0.get(key).filter(|(kept_at, _)| *kept_at == age) {
+            return Ok(Some(kept));
+        }
+        let found = read()?;
+        if let Some(document) = &found {
+            self.0.insert(key.into(), (age, Arc::clone(document)));
+        }
+        Ok(found)
+    }
 }
 
 impl Documents {
     pub(super) fn new() -> Self {
-        Self { clients: Parsed(Cache::new(MOST)), apis: Parsed(Cache::new(MOST)) }
+        Self {
+            clients: Parsed(Cache::new(MOST)),
+            apis: Parsed(Cache::new(MOST)),
+            clients_by_id: Unchanged(Cache::new(MOST)),
+            apis_by_id: Unchanged(Cache::new(MOST)),
+            apis_by_audience: Unchanged(Cache::new(MOST)),
+            age: AtomicU64::new(0),
+        }
+    }
+
+    /// The age now.
+    pub(super) fn age(&self) -> Age {
+        Age(self.age.load(Ordering::SeqCst))
+    }
+
+    /// A commit that touched them is over, whatever came of it, and nobody has heard of it yet.
+    pub(super) fn touched(&self) {
+        self.age.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -80,6 +80,7 @@ macro_rules! on_each_backend {
             absence_can_be_expected
             two_apis_never_share_an_audience
             a_client_made_anew_is_never_answered_from_memory
+            a_changed_client_or_api_is_seen_by_every_question_after_the_answer
             two_hundred_parallel_takes_grant_exactly_their_limit
             a_window_begins_anew_and_a_clock_that_went_back_grants_nothing
             a_take_is_not_counted_where_its_commit_conflicts

@@ -228,6 +228,39 @@ pub(crate) async fn a_client_made_anew_is_never_answered_from_memory(at: impl Fi
     assert_eq!(*read, Client { rev: Rev::from_stored(1), ..second });
 }
 
+pub(crate) async fn a_changed_client_or_api_is_seen_by_every_question_after_the_answer(at: impl Fixture) {
+    let store = at.open();
+    done(&store, writes([Row::Client(client("demo")), Row::Api(api("a", "one"))])).await;
+    done(&store, writes([Row::User(user(1)), Row::Session(session(1, &user(1)))])).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let crowd: Vec<_> = (0..4)
+        .map(|_| {
+            let (store, stopped) = (store.clone(), stopped.clone());
+            tokio::task::spawn_blocking(move || {
+                let runtime = tokio::runtime::Handle::current();
+                while !*stopped.borrow() {
+                    runtime.block_on(store.read(Holding(sid(1)))).unwrap().unwrap();
+                    runtime.block_on(store.read(ApiFor("one".parse().unwrap()))).unwrap().unwrap();
+                }
+            })
+        })
+        .collect();
+    for round in 1..300 {
+        let rev = Rev::from_stored(round);
+        done(
+            &store,
+            writes([Row::Client(Client { rev, pv: 7, ..client("demo") }), Row::Api(Api { rev, ..api("a", "one") })]),
+        )
+        .await;
+        let held = store.read(Holding(sid(1))).await.unwrap().unwrap();
+        let by_id = store.read(ApiById("a".parse().unwrap())).await.unwrap().unwrap();
+        let by_audience = store.read(ApiFor("one".parse().unwrap())).await.unwrap().unwrap();
+        assert_eq!([held.client.rev, by_id.rev, by_audience.rev], [rev.next(); 3]);
+    }
+    stop.send(true).unwrap();
+    join_all(crowd).await.into_iter().for_each(|reader| reader.unwrap());
+}
+
 fn attempt(limit: u32, at: i64) -> Changes {
     Changes::none().take(Take {
         key: "log-in ada".into(),

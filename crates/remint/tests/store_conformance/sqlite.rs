@@ -133,7 +133,7 @@ fn a_file_of_another_program_is_refused_and_left_as_it_is() {
 #[tokio::test]
 async fn what_this_program_never_wrote_is_named_and_never_a_default() {
     let at = SqliteFile::new();
-    let store = at.open();
+    let mut store = at.open();
     let rows = [Row::User(user(1)), Row::Session(session(1, &user(1))), Row::Client(client("demo"))];
     done(&store, rows.into_iter().fold(Changes::none(), Changes::write)).await;
     let table_key = [("users", uid(1).to_string()), ("sessions", sid(1).to_string()), ("clients", "demo".into())];
@@ -151,13 +151,17 @@ async fn what_this_program_never_wrote_is_named_and_never_a_default() {
         ("UPDATE clients SET document = replace(document, '\"demo\"', '\"other\"')", &table_key[2]),
         ("UPDATE clients SET document = x'7b7d'", &table_key[2]),
     ] {
+        drop(store); // what nobody else may write is not read again while it is open
         let file = Connection::open(at.path()).unwrap();
         file.execute_batch(&format!("CREATE TEMP TABLE kept AS SELECT * FROM {table}; {sql}")).unwrap();
+        store = at.open();
         match store.read(Holding(sid(1))).await {
             Err(StoreError::Corrupt { table: named, key: of, .. }) => assert_eq!((named, &of), (*table, key), "{sql}"),
             other => panic!("{sql}: {other:?}"),
         }
+        drop(store);
         file.execute_batch(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept")).unwrap();
+        store = at.open();
         assert!(store.read(Holding(sid(1))).await.unwrap().is_some(), "whole again");
     }
 }

@@ -38,8 +38,9 @@ impl Readers {
     pub(in crate::store) fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer, StoreError> {
         let mut lent = self.lend()?;
         let connection = lent.connection.as_ref().ok_or(StoreError::Closed)?;
+        let age = Some(self.documents.age()); // before the snapshot: what it reads is at least so new
         execute(connection, "BEGIN", &[]).map_err(failed)?;
-        let answer = question.ask(&mut Reader { connection, documents: &self.documents });
+        let answer = question.ask(&mut Reader { connection, documents: &self.documents, age });
         match execute(connection, "COMMIT", &[]) {
             Ok(_) => lent.sound = true,
             Err(error) => return answer.and(Err(failed(error))),

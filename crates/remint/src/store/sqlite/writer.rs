@@ -53,6 +53,13 @@ pub(in crate::store) struct Writer {
     pub(in crate::store) since_look: u32,
 }
 
+/// Whether clients or apis are among what is written.
+fn touches_documents(changes: &Changes) -> bool {
+    let document = |key: &RowKey| matches!(key, RowKey::Client(_) | RowKey::Api(_));
+    let writes = changes.writes.iter().any(|row| matches!(row, Row::Client(_) | Row::Api(_)));
+    writes || changes.deletes.iter().any(|(key, _)| document(key))
+}
+
 /// What became of one member of a batch, before the commit.
 enum Outcome {
     Done { taken: Vec<Taken>, notices: Vec<Notice> },
@@ -116,6 +123,9 @@ impl Writer {
         let outcome = self.transaction(&all);
         if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
             self.lost = true;
+        }
+        if all.iter().any(touches_documents) {
+            self.documents.touched();
         }
         match outcome {
             // Nothing of it is written, and most of it may need no more space: each member by itself.
@@ -206,7 +216,7 @@ impl Writer {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader { connection: &self.connection, documents: &self.documents }
+        Reader { connection: &self.connection, documents: &self.documents, age: None }
     }
 
     /// What is expected is looked at before anything is written; then removals, rows, counters.
