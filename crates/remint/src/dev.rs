@@ -107,7 +107,8 @@ pub async fn dev(data: Option<PathBuf>, options: Options) -> Result<(), DevError
     if !options.no_open {
         open_browser(app.settings.issuer.as_str());
     }
-    Ok(house.run().await?)
+    house.run().await;
+    Ok(())
 }
 
 /// Makes the folder, unless it is there; refuses one of somebody else. Answers the speed of the last start.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::app::{App, StartError};
@@ -77,16 +77,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let app = App::open(config.settings, config.master_key, Clock::system(), Entropy::system()).await?;
     let limits = Limits { request_time: app.settings.timing.server_deadline, ..config.limits };
     let local = |listener: &TcpListener| listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    tracing::info!(
-        issuer = %app.settings.issuer,
-        listen = local(&public),
-        operations = local(&operations),
-        "serving"
-    );
+    let (listen, operations_listen) = (local(&public), local(&operations));
     let mut house = House::new(app.clone(), limits)?;
     house.open(http::router(app.clone()), vec![public]);
     house.open(telemetry::operations(app.clone(), app.drain.clone()), vec![operations]);
-    house.run().await
+    tracing::info!(issuer = %app.settings.issuer, listen, operations = operations_listen, "serving");
+    house.run().await;
+    Ok(())
 }
 
 /// Makes a directory that only this user can enter, unless it is there. Called where tokio runs.
@@ -121,6 +118,9 @@ pub struct House {
     limits: Limits,
     servers: JoinSet<()>,
     jobs: JoinSet<()>,
+    /// Watched from the first: whoever is told that it serves may stop it.
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl fmt::Debug for House {
@@ -133,10 +133,18 @@ impl House {
     /// With the control socket and the jobs.
     ///
     /// # Errors
-    /// Where the control socket cannot be opened.
+    /// Where the control socket cannot be opened, or signals cannot be watched.
     pub fn new(app: App, limits: Limits) -> Result<Self, ServeError> {
         let control = control::listener(&app.settings.data).map_err(ServeError::Control)?;
-        let mut house = Self { app: app.clone(), limits, servers: JoinSet::new(), jobs: JoinSet::new() };
+        let watched = |kind| signal(kind).map_err(ServeError::Signals);
+        let mut house = Self {
+            app: app.clone(),
+            limits,
+            servers: JoinSet::new(),
+            jobs: JoinSet::new(),
+            terminate: watched(SignalKind::terminate())?,
+            interrupt: watched(SignalKind::interrupt())?,
+        };
         house.listen(http::admin::router(app.clone()), control, Limits { request_time: COMMAND_TIME, ..limits });
         let lost_and_found = app.store.lost_and_found();
         house.jobs.spawn(ready::watch(app.doubt.clone(), app.clock.clone(), lost_and_found));
@@ -159,15 +167,10 @@ impl House {
     }
 
     /// Runs until SIGTERM or SIGINT, drains, and closes the store.
-    ///
-    /// # Errors
-    /// Where signals cannot be watched.
-    pub async fn run(mut self) -> Result<(), ServeError> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    pub async fn run(mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
         tracing::info!("stopping: requests under way are finished");
         self.app.drain.begin();
@@ -177,7 +180,6 @@ impl House {
         let _ = std::fs::remove_file(control::socket_path(&self.app.settings.data));
         self.app.store.clone().close().await;
         tracing::info!("stopped");
-        Ok(())
     }
 }
 
