@@ -211,6 +211,18 @@ impl Changes {
         self
     }
 
+    /// Whether it is one row written, and nothing beside it.
+    pub fn is_one_write(&self) -> bool {
+        let Self { writes, deletes, expects, takes, returns, resets, notices } = self;
+        writes.len() == 1
+            && deletes.is_empty()
+            && expects.is_empty()
+            && takes.is_empty()
+            && returns.is_empty()
+            && resets.is_empty()
+            && notices.is_empty()
+    }
+
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()

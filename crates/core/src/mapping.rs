@@ -164,8 +164,8 @@ impl Mapped {
     }
 
     /// The claims, in the order of their names.
-    pub const fn claims(&self) -> &Map<String, Value> {
-        &self.0
+    pub fn into_claims(self) -> Map<String, Value> {
+        self.0
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
         }))
         .unwrap();
         let mapped = mapping.apply(&fixture::user().attributes);
-        assert_eq!(Value::Object(mapped.claims().clone()), json!({"nick": "ada", "phone_number": null}));
+        assert_eq!(Value::Object(mapped.clone().into_claims()), json!({"nick": "ada", "phone_number": null}));
         assert_eq!(serde_json::to_value(&mapping).unwrap()["locale"], json!("locale"));
     }
 }

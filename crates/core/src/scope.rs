@@ -13,9 +13,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 )]
 pub struct BadScope;
 
-/// A set of scope tokens. As text they are sorted, one space between.
+/// A set of scope tokens, as the text that it is on the wire: sorted, none twice, one space between. A request makes and
+/// compares several, so it is one piece of memory, and none where it is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ScopeSet(BTreeSet<Box<str>>);
+pub struct ScopeSet(String);
 
 impl ScopeSet {
     /// The longest scope text that is read, in bytes.
@@ -23,37 +24,62 @@ impl ScopeSet {
 
     /// No scope at all.
     pub const fn empty() -> Self {
-        Self(BTreeSet::new())
+        Self(String::new())
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The sorted text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Whether the scope token is in the set.
     pub fn contains(&self, scope: &str) -> bool {
-        self.0.contains(scope)
+        self.iter().any(|one| one == scope)
     }
 
     /// Whether every scope here is in `granted` too (RFC 6749 section 6: a refresh asks for no more than was granted).
     pub fn is_subset(&self, granted: &Self) -> bool {
-        self.0.is_subset(&granted.0)
+        let mut granted = granted.iter();
+        self.iter().all(|scope| granted.by_ref().find(|one| *one >= scope) == Some(scope)) // both are sorted
     }
 
     /// What both sets hold.
     pub fn intersection(&self, other: &Self) -> Self {
-        Self(self.0.intersection(&other.0).cloned().collect())
+        if self.is_subset(other) {
+            return self.clone();
+        }
+        let mut others = other.iter().peekable();
+        Self::of(self.iter().filter(|scope| {
+            while others.next_if(|one| one < scope).is_some() {}
+            others.peek() == Some(scope)
+        }))
     }
 
     /// What either set holds.
     pub fn union(&self, other: &Self) -> Self {
-        Self(self.0.union(&other.0).cloned().collect())
+        Self::of(self.iter().chain(other.iter()).collect::<BTreeSet<_>>())
     }
 
     /// The scope tokens in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|scope| &**scope)
+        self.0.split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// Of tokens that are sorted, none twice.
+    fn of<'a>(sorted: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut text = String::new();
+        for scope in sorted {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(scope);
+        }
+        Self(text)
     }
 }
 
@@ -72,23 +98,22 @@ impl FromStr for ScopeSet {
         if text.len() > Self::MAX_BYTES || !text.split(' ').all(is_scope_token) {
             return Err(BadScope);
         }
-        Ok(Self(text.split(' ').map(Box::from).collect()))
+        if text.split(' ').is_sorted_by(|one, next| one < next) {
+            return Ok(Self(text.to_owned()));
+        }
+        Ok(Self::of(text.split(' ').collect::<BTreeSet<_>>()))
     }
 }
 
 impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, scope) in self.0.iter().enumerate() {
-            f.write_str(if i == 0 { "" } else { " " })?;
-            f.write_str(scope)?;
-        }
-        Ok(())
+        f.write_str(&self.0)
     }
 }
 
 impl Serialize for ScopeSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.0)
     }
 }
 
@@ -108,6 +133,23 @@ mod tests {
         assert_eq!(scopes.to_string(), "read write");
         assert!(scopes.contains("read") && !scopes.contains("rea"));
         assert!(ScopeSet::empty().is_subset(&scopes) && !scopes.is_subset(&"read".parse().unwrap()));
+    }
+
+    #[test]
+    fn subsets_intersections_and_unions_are_those_of_sets() {
+        let all = ["", "a", "b", "c", "a b", "a c", "b c", "a b c", "ab", "a ab b"];
+        let set = |text: &str| text.parse::<ScopeSet>().unwrap();
+        let model = |text: &str| text.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect::<BTreeSet<_>>();
+        let read = |scopes: &ScopeSet| scopes.iter().map(str::to_owned).collect::<BTreeSet<_>>();
+        for one in all {
+            for other in all {
+                let (a, b) = (set(one), set(other));
+                assert_eq!(a.is_subset(&b), model(one).is_subset(&model(other)), "{one:?} {other:?}");
+                assert_eq!(read(&a.intersection(&b)), &model(one) & &model(other), "{one:?} {other:?}");
+                assert_eq!(read(&a.union(&b)), &model(one) | &model(other), "{one:?} {other:?}");
+                assert_eq!(a.union(&b), b.union(&a));
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A session: one login of one user at one client on one device, one row of constant size. Knows what is live; never
 //! decides who may have a token (that is the gate's), never reads a clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -141,8 +142,8 @@ pub struct Session {
     pub idle_at: Timestamp,
     /// It ends then, whatever happens. Never moves (I6).
     pub absolute_at: Timestamp,
-    /// On which device.
-    pub device: Device,
+    /// On which device. Shared by the copies that a decision makes.
+    pub device: Arc<Device>,
     /// Thumbprint of the key that it is bound to (RFC 9449), if it is.
     pub bound_key: Option<String>,
     /// The version of the row.
@@ -182,7 +183,7 @@ impl Session {
             last_seen: now,
             idle_at: now.plus(policy.idle()).min(absolute_at),
             absolute_at,
-            device: opening.device,
+            device: Arc::new(opening.device),
             bound_key: None,
             rev: Rev::NEW,
         }

@@ -111,7 +111,7 @@ impl TokenClaims {
             exp: exp.secs(),
             jti: jti(&[session.sid.as_bytes()], iat, user.cv, client.pv, target.audience(), &scope),
             scope,
-            mapped: client.mapping.apply(&user.attributes).claims().clone(),
+            mapped: client.mapping.apply(&user.attributes).into_claims(),
         }
     }
 
@@ -131,7 +131,7 @@ impl TokenClaims {
             exp: iat.plus(life).secs(),
             jti: jti(&[client.id.as_str().as_bytes()], iat, 0, client.pv, &api.audience, &scope),
             scope,
-            mapped: Mapped::none().claims().clone(),
+            mapped: Mapped::none().into_claims(),
         }
     }
 
@@ -171,8 +171,7 @@ impl TokenClaims {
 /// `jti` = f(holder, iat, cv, pv, aud, scope): the first 16 bytes of SHA-256 over length-prefixed fields.
 fn jti(holder: &[&[u8]], iat: Timestamp, cv: u64, pv: u64, aud: &Audience, scope: &ScopeSet) -> Jti {
     let (iat, cv, pv) = (iat.micros().to_be_bytes(), cv.to_be_bytes(), pv.to_be_bytes());
-    let scope = scope.to_string();
-    let fields = [&iat[..], &cv[..], &pv[..], aud.as_str().as_bytes(), scope.as_bytes()];
+    let fields = [&iat[..], &cv[..], &pv[..], aud.as_str().as_bytes(), scope.as_str().as_bytes()];
     let mut context = digest::Context::new(&digest::SHA256);
     for field in holder.iter().copied().chain(fields) {
         context.update(&(field.len() as u64).to_be_bytes());

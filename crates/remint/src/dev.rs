@@ -89,7 +89,8 @@ pub enum DevError {
 /// # Errors
 /// Where it cannot start.
 pub async fn dev(data: Option<PathBuf>, options: Options) -> Result<(), DevError> {
-    telemetry::log_to_stderr(&Log { format: LogFormat::Text, filter: "warn,remint::access=info".to_owned() });
+    let log = Log { format: LogFormat::Text, filter: "warn,remint::access=info".to_owned() };
+    let _log = telemetry::log_to_stderr(&log).map_err(ServeError::Log)?;
     let speed = Speed::new(options.speed)?;
     let data = data.unwrap_or_else(|| DEFAULT_DATA.into());
     let before = prepared(&data)?;

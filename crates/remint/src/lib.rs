@@ -17,6 +17,7 @@ pub mod feed;
 pub mod grant;
 pub mod http;
 pub mod keyring;
+pub mod lines;
 pub mod listen;
 pub mod mint;
 pub mod ready;

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -17,7 +16,7 @@ use crate::app::{App, StartError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::listen::{Limits, Listener, Server, bounded};
+use crate::listen::{Limits, Listener, Server};
 use crate::{control, http, ready, telemetry};
 
 /// How often the keyring is asked what is due.
@@ -33,6 +32,9 @@ pub enum ServeError {
     /// The store, the keys.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The log.
+    #[error("the log cannot be started: {0}")]
+    Log(io::Error),
     /// The data directory cannot be made.
     #[error("the data directory {path} cannot be made: {source}")]
     Data {
@@ -70,7 +72,7 @@ pub enum ServeError {
 /// # Errors
 /// Where it cannot start.
 pub async fn serve(config: Config) -> Result<(), ServeError> {
-    telemetry::log_to_stderr(&config.log);
+    let _log = telemetry::log_to_stderr(&config.log).map_err(ServeError::Log)?;
     make_private(&config.settings.data)?;
     let public = bind(config.listen, "listen").await?;
     let operations = bind(config.operations_listen, "operations_listen").await?;
@@ -160,8 +162,7 @@ impl House {
     }
 
     fn listen(&mut self, router: Router, listener: Listener, limits: Limits) {
-        let bounded = router.layer(from_fn_with_state(limits.request_time, bounded));
-        let router = telemetry::observed(bounded, &self.app.settings.trusted_proxies);
+        let router = telemetry::observed(router, limits.request_time, &self.app.settings.trusted_proxies);
         let server = Server { router, limits, drain: self.app.drain.clone() };
         self.servers.spawn(server.run(listener));
     }

@@ -18,12 +18,12 @@ use remint_core::change::{Changes, Take};
 use remint_core::id::ClientId;
 use tracing::Instrument as _;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::app::App;
 use crate::clock::Stopwatch;
 use crate::config::{Log, LogFormat};
-use crate::listen::{Drain, Peer};
+use crate::lines::{Lines, Writing};
+use crate::listen::{Drain, Peer, bounded};
 use crate::settings::AddressRange;
 use crate::store::{FeedHead, StoreError};
 
@@ -36,10 +36,14 @@ const MAX_REQUEST_ID_BYTES: usize = 64;
 #[derive(Clone, Debug)]
 pub struct KnownClient(pub ClientId);
 
-/// Starts the log, on standard error. A second call changes nothing.
-pub fn log_to_stderr(log: &Log) {
+/// Starts the log, on standard error, for as long as the answer is held. A second call changes nothing.
+///
+/// # Errors
+/// Where the system gives no thread to write it.
+pub fn log_to_stderr(log: &Log) -> std::io::Result<Writing> {
     let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BoxMakeWriter::new(std::io::stderr));
+    let (lines, writing) = Lines::to(std::io::stderr())?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
     // An error says that there is a log already: in tests, that of another scene.
     let _ = match log.format {
         LogFormat::Text => subscriber.with_ansi(false).try_init().map_err(drop),
@@ -49,6 +53,7 @@ pub fn log_to_stderr(log: &Log) {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a mistake in the program"); // its text could carry what it was about
     }));
+    Ok(writing)
 }
 
 /// The metrics of this process. The first call begins to count.
@@ -81,16 +86,18 @@ fn describe() {
     describe_counter!("remint_connections_turned_away_total", "Connections above the limit.");
 }
 
-/// Whose request ids are believed.
+/// How long a request may take, and whose request ids are believed.
 #[derive(Clone, Debug)]
 struct Watch {
+    request_time: Duration,
     trusted_proxies: std::sync::Arc<[AddressRange]>,
 }
 
-/// The router with a request id, a line in the log and a count for every request.
-pub fn observed(router: Router, trusted_proxies: &[AddressRange]) -> Router {
+/// The router with a bound on its time, a request id, a line in the log and a count for every request: one layer, for
+/// each costs every request the same again.
+pub fn observed(router: Router, request_time: Duration, trusted_proxies: &[AddressRange]) -> Router {
     metrics();
-    router.layer(from_fn_with_state(Watch { trusted_proxies: trusted_proxies.into() }, observe))
+    router.layer(from_fn_with_state(Watch { request_time, trusted_proxies: trusted_proxies.into() }, observe))
 }
 
 async fn observe(State(watch): State<Watch>, request: Request, next: Next) -> Response {
@@ -100,7 +107,7 @@ async fn observe(State(watch): State<Watch>, request: Request, next: Next) -> Re
     let route = request.extensions().get::<MatchedPath>().cloned();
     // At the level of errors, so that no filter separates a line from the request that it is about.
     let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = bounded(State(watch.request_time), request, next).instrument(span.clone()).await;
     let (status, elapsed) = (response.status(), stopwatch.elapsed());
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     span.in_scope(|| {
@@ -209,7 +216,7 @@ mod tests {
     fn router() -> Router {
         let known = || async { (axum::Extension(KnownClient("demo".parse().unwrap())), "hello") };
         let router = Router::new().route("/users/{id}", get(known));
-        observed(router, &["10.0.0.0/8".parse().unwrap()])
+        observed(router, Duration::from_secs(5), &["10.0.0.0/8".parse().unwrap()])
     }
 
     fn request(path: &str, peer: &str, id: Option<&str>) -> Request {

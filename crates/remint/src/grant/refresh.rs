@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::client::Client;
-use remint_core::id::ClientId;
+use remint_core::id::{Audience, ClientId};
 use remint_core::notice;
 use remint_core::policy::Timing;
 use remint_core::refresh::{self, Answer, Decision, Genuine, KeyProof, Presentation, RefreshToken, Setting};
 use remint_core::refusal::Refusal;
+use remint_core::scope::ScopeSet;
 use remint_core::secret::{Salt, SecretHash};
 use remint_core::session::{Continuity, EndReason, Session};
 use remint_core::time::Timestamp;
@@ -19,8 +20,7 @@ use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, RefreshText, Wanted};
-use crate::store::Commit;
-use crate::store::{Held, Holding};
+use crate::store::{BeforeCommit, Commit, Held, Holding};
 
 /// What a shared decision answers: the snapshot to mint from, and whether the head goes with it.
 #[derive(Clone, Debug)]
@@ -41,13 +41,10 @@ pub async fn refresh(
     wanted: &Wanted,
 ) -> Result<Issued, Failure> {
     let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
-    let found = app.store.read(Holding(token.sid())).await?;
-    if prove(app, &token, found.as_ref()).is_none() {
-        return Err(Refusal::WrongMac.into()); // a forger takes nobody's turn at the desk
-    }
+    let proved = read(app, &token).await?; // a forger takes nobody's turn at the desk
     let alike = alike(presented, &client.id, interactive, wanted);
     let decide = |waited: bool| {
-        let first = found.filter(|_| !waited); // whoever waited for its turn reads again
+        let first = Some(proved).filter(|_| !waited); // whoever waited for its turn reads again
         decide(app, &client.id, &token, interactive, wanted, first)
     };
     let Granted { held, answer } = app.desk.in_turn(token.sid(), alike, decide).await?;
@@ -62,7 +59,15 @@ pub async fn refresh(
 
 /// What makes two presentations the same question.
 fn alike(presented: &str, client: &ClientId, interactive: bool, wanted: &Wanted) -> SecretHash {
-    SecretHash::of(format!("{client} {interactive} {wanted:?} {presented}").as_bytes())
+    let Wanted { resource, scope, account } = wanted;
+    let flags = [interactive, *account, resource.is_some(), scope.is_some()].map(u8::from);
+    let texts = [
+        client.as_str(),
+        resource.as_ref().map_or("", Audience::as_str),
+        scope.as_ref().map_or("", ScopeSet::as_str),
+        presented,
+    ];
+    SecretHash::of(&[&flags, texts.join(" ").as_bytes()].concat()) // one reading: only the scope can hold a blank
 }
 
 async fn decide(
@@ -71,17 +76,15 @@ async fn decide(
     token: &RefreshToken,
     interactive: bool,
     wanted: &Wanted,
-    mut first: Option<Held>,
+    mut first: Option<(Held, Genuine)>,
 ) -> Result<Granted, Failure> {
     for _ in 0..MAX_CONFLICTS {
-        let found = match first.take() {
-            Some(held) => Some(held),
-            None => app.store.read(Holding(token.sid())).await?,
+        let (held, genuine) = match first.take() {
+            Some(proved) => proved,
+            None => read(app, token).await?,
         };
         let now = app.clock.now();
-        let genuine = prove(app, token, found.as_ref());
-        let held = found.ok_or(Refusal::WrongMac)?;
-        let shown = Presentation { token: genuine, client, proof: KeyProof::None, interactive };
+        let shown = Presentation { token: Some(genuine), client, proof: KeyProof::None, interactive };
         let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
         let permitted = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)
             .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
@@ -95,6 +98,13 @@ async fn decide(
         }
     }
     Err(Failure::Contended)
+}
+
+/// The session of a token, and the proof that the token is its own. An unknown session is answered like a wrong MAC.
+async fn read(app: &App, token: &RefreshToken) -> Result<(Held, Genuine), Failure> {
+    let found = app.store.read(BeforeCommit(Holding(token.sid()))).await?;
+    let genuine = prove(app, token, found.as_ref());
+    Ok(found.zip(genuine).ok_or(Refusal::WrongMac)?)
 }
 
 /// Row 0, with the same work where there is no such session or key.

@@ -15,8 +15,8 @@ struct TokenResponse<'a> {
     expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    scope: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     account_token: Option<&'a str>,
 }
@@ -28,7 +28,7 @@ impl IntoResponse for Issued {
             token_type: "Bearer",
             expires_in: self.expires_in,
             refresh_token: self.refresh_token.as_ref().map(|token| token.reveal()),
-            scope: self.scope.to_string(),
+            scope: self.scope.as_str(),
             account_token: self.account_token.as_ref().map(|token| token.reveal()),
         };
         ([(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")], Json(body)).into_response()

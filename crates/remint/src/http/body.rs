@@ -2,6 +2,7 @@
 //! the limit, and never repeats what it read in an error.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::error::Error;
 
 use axum::body::Bytes;
@@ -25,7 +26,7 @@ pub struct Form(BTreeMap<String, String>);
 impl Form {
     /// The value of a parameter.
     pub fn optional(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The value of a parameter that must be there.
@@ -34,16 +35,15 @@ impl Form {
     }
 
     fn parse(text: &[u8]) -> Result<Self, BadRequest> {
-        let unreadable = BadRequest::Malformed { what: "the form", why: "it is not percent-encoded UTF-8" };
-        let pairs: Vec<(String, String)> = serde_urlencoded_strict(text).ok_or(unreadable)?;
+        let unreadable = || BadRequest::Malformed { what: "the form", why: "it is not percent-encoded UTF-8" };
         let mut form = BTreeMap::new();
-        let mut seen = std::collections::BTreeSet::new();
-        for (name, value) in pairs {
-            if !seen.insert(name.clone()) {
-                return Err(BadRequest::Repeated(printable(&name)));
-            }
-            if !value.is_empty() {
-                form.insert(name, value);
+        for pair in text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = decoded_pair(pair).ok_or_else(unreadable)?;
+            match form.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(taken) => return Err(BadRequest::Repeated(printable(taken.key()))),
             }
         }
         Ok(Self(form))
@@ -55,16 +55,10 @@ fn printable(name: &str) -> String {
     name.chars().take(64).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
-/// Decodes `a=b&c=d`; `None` where a percent sequence is broken or the bytes are no UTF-8.
-fn serde_urlencoded_strict(text: &[u8]) -> Option<Vec<(String, String)>> {
-    let pairs = text.split(|b| *b == b'&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let cut = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
-            let value = pair.get(cut + 1..).unwrap_or_default();
-            Some((decode(&pair[..cut])?, decode(value)?))
-        })
-        .collect()
+/// Decodes `a=b`; `None` where a percent sequence is broken or the bytes are no UTF-8.
+fn decoded_pair(pair: &[u8]) -> Option<(String, String)> {
+    let cut = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
+    Some((decode(&pair[..cut])?, decode(pair.get(cut + 1..).unwrap_or_default())?))
 }
 
 /// One percent-encoded component; `+` is a blank.

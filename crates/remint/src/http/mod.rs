@@ -16,7 +16,8 @@ pub mod session;
 pub mod token;
 
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use http::header::CACHE_CONTROL;
@@ -49,13 +50,13 @@ fn endpoints(app: &App) -> Router<App> {
         .route("/sessions/{sid}", delete(session::end_other))
         .route("/account", patch(account::patch))
         .method_not_allowed_fallback(not_allowed) // inside the layers: a preflight passes through them
-        .layer(map_response(never_cached))
-        .layer(from_fn_with_state(app.clone(), origin::cors));
+        .layer(from_fn_with_state(app.clone(), around));
     pages.route("/oauth2/jwks", get(discovery::jwks)).route("/feed", get(feed::follow))
 }
 
-/// What depends on who asks is kept by nobody on the way.
-async fn never_cached(mut response: Response) -> Response {
+/// Who may read an answer, and that nobody keeps what depends on who asks.
+async fn around(app: State<App>, request: Request, next: Next) -> Response {
+    let mut response = origin::cors(app, request, next).await;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

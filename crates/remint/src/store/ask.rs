@@ -32,6 +32,14 @@ pub trait Question: Send + 'static {
     /// are asked where they stand, because a read by primary key costs a few microseconds.
     const SCAN: bool = false;
 
+    /// Whether it is asked of the writer, between two commits: see [`BeforeCommit`].
+    const BEFORE_COMMIT: bool = false;
+
+    /// The answer, where memory has it and nothing was committed since that could change it.
+    fn remembered(&self, _: &Documents) -> Option<Self::Answer> {
+        None
+    }
+
     /// Asks, in one snapshot.
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError>;
 }
@@ -81,17 +89,17 @@ impl Reader<'_> {
     /// The row of a key.
     pub fn row(&self, key: &RowKey) -> Result<Option<Row>, StoreError> {
         let table = rows::table(key);
-        self.one(table.name, table.select, &[rows::key(key)], |record| rows::row(key, record, self.documents))
+        self.one(table.name, table.select, &rows::key(key), |record| rows::row(key, record, self.documents))
     }
 
     fn session(&self, sid: SessionId) -> Result<Option<Session>, StoreError> {
         let table = rows::SESSIONS;
-        self.one(table.name, table.select, &[Param::blob(sid.as_bytes())], rows::session)
+        self.one(table.name, table.select, &rows::slotted(sid.as_bytes()), rows::session)
     }
 
     fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let table = rows::USERS;
-        self.one(table.name, table.select, &[Param::blob(id.as_bytes())], rows::user)
+        self.one(table.name, table.select, &rows::slotted(id.as_bytes()), rows::user)
     }
 
     fn password(&self, id: UserId) -> Result<Option<PasswordRow>, StoreError> {
@@ -152,6 +160,26 @@ fn decoded<T>(
         key: rows::printed(record.key()),
         what: format!("unreadable `{column}`"),
     })
+}
+
+/// A question of few rows by their keys, after which a commit of the same rows is to be expected. The writer answers
+/// it with all others that wait, in one snapshot and from the pages that it keeps; a connection that only reads would
+/// fetch most of them anew after every commit. It waits behind the commit that is under way.
+#[derive(Clone, Copy, Debug)]
+pub struct BeforeCommit<Q>(pub Q);
+
+impl<Q: Question> Question for BeforeCommit<Q> {
+    type Answer = Q::Answer;
+    const BEFORE_COMMIT: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        self.0.ask(reader)
+    }
+}
+
+/// Where a page of users or sessions begins: behind this id, or at the first.
+fn behind(after: Option<&[u8; 16]>) -> [Param<'_>; 2] {
+    after.map_or([Param::Int(i64::MIN), Param::blob(&[])], rows::slotted)
 }
 
 /// A session by its id.
@@ -267,9 +295,9 @@ impl Question for Users {
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         let sql = "SELECT id, rev, cv, epoch, epoch_reason, status, attributes, created_at FROM users \
-                   WHERE id > $1 ORDER BY id LIMIT $2";
-        let after = self.after.as_ref().map_or(&[][..], |id| id.as_bytes());
-        reader.all("users", sql, &[Param::blob(after), Param::limit(self.limit)], rows::user)
+                   WHERE slot >= $1 AND id > $2 ORDER BY slot LIMIT $3";
+        let [slot, id] = behind(self.after.as_ref().map(UserId::as_bytes));
+        reader.all("users", sql, &[slot, id, Param::limit(self.limit)], rows::user)
     }
 }
 
@@ -279,6 +307,10 @@ pub struct ClientById(pub ClientId);
 
 impl Question for ClientById {
     type Answer = Option<Arc<Client>>;
+
+    fn remembered(&self, documents: &Documents) -> Option<Self::Answer> {
+        documents.clients_by_id.known(self.0.as_str(), documents.age()).map(Some)
+    }
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         reader.client(&self.0)
@@ -311,6 +343,10 @@ pub struct ApiFor(pub Audience);
 impl Question for ApiById {
     type Answer = Option<Arc<Api>>;
 
+    fn remembered(&self, documents: &Documents) -> Option<Self::Answer> {
+        documents.apis_by_id.known(self.0.as_str(), documents.age()).map(Some)
+    }
+
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         reader.api(&reader.documents.apis_by_id, rows::APIS.select, self.0.as_str())
     }
@@ -318,6 +354,10 @@ impl Question for ApiById {
 
 impl Question for ApiFor {
     type Answer = Option<Arc<Api>>;
+
+    fn remembered(&self, documents: &Documents) -> Option<Self::Answer> {
+        documents.apis_by_audience.known(self.0.as_str(), documents.age()).map(Some)
+    }
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         let sql = "SELECT id, rev, document FROM apis WHERE audience = $1";
@@ -410,10 +450,13 @@ impl Question for SessionsDerivedWith {
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
-        let sql =
-            concat!("SELECT ", session_columns!(), " FROM sessions WHERE sid > $1 AND kid = $2 ORDER BY sid LIMIT $3");
-        let after = self.after.as_ref().map_or(&[][..], |sid| sid.as_bytes());
-        let params = [Param::blob(after), Param::Int(self.kid.0.into()), Param::limit(self.limit)];
+        let sql = concat!(
+            "SELECT ",
+            session_columns!(),
+            " FROM sessions WHERE slot >= $1 AND sid > $2 AND kid = $3 ORDER BY slot LIMIT $4"
+        );
+        let [slot, sid] = behind(self.after.as_ref().map(SessionId::as_bytes));
+        let params = [slot, sid, Param::Int(self.kid.0.into()), Param::limit(self.limit)];
         reader.all("sessions", sql, &params, rows::session)
     }
 }

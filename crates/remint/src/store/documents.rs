@@ -1,9 +1,11 @@
 //! Parsed clients and apis, kept in memory: there are few, and every request asks for one. Answers from memory only for
 //! as long as no commit has touched their tables; what is read is parsed again only where its text has changed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use moka::sync::Cache;
 use remint_core::client::{Api, Client};
 use remint_core::rev::Rev;
@@ -11,8 +13,8 @@ use remint_core::rev::Rev;
 use super::record::BadColumn;
 use super::rows::Document;
 
-/// More clients or apis than this are parsed anew now and then.
-const MOST: u64 = 4096;
+/// More clients or apis than this are read anew now and then.
+const MOST: usize = 1024;
 
 /// What was parsed of one table.
 pub(super) struct Parsed<T>(Cache<Box<str>, Arc<Kept<T>>>);
@@ -24,7 +26,7 @@ struct Kept<T> {
 }
 
 /// What was parsed, and what needs no reading.
-pub(super) struct Documents {
+pub struct Documents {
     pub(super) clients: Parsed<Client>,
     pub(super) apis: Parsed<Api>,
     pub(super) clients_by_id: Unchanged<Client>,
@@ -38,10 +40,37 @@ pub(super) struct Documents {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Age(u64);
 
-/// Documents by key, each with the age that it was read at.
-pub(super) struct Unchanged<T>(Cache<Box<str>, (Age, Arc<T>)>);
+/// Documents by key, all read at one age: a younger age begins anew.
+pub(super) struct Unchanged<T>(ArcSwap<OfAge<T>>);
 
-impl<T: Send + Sync + 'static> Unchanged<T> {
+struct OfAge<T> {
+    age: Age,
+    by_key: HashMap<Box<str>, Arc<T>>,
+}
+
+impl<T> Unchanged<T> {
+    fn new() -> Self {
+        Self(ArcSwap::from_pointee(OfAge { age: Age(0), by_key: HashMap::new() }))
+    }
+
+    /// With one more. Copies the map, which is small, and grows only after a change.
+    fn keep(&self, key: &str, age: Age, document: &Arc<T>) {
+        self.0.rcu(|kept| {
+            let mut by_key = if kept.age == age { kept.by_key.clone() } else { HashMap::new() };
+            if kept.age.0 > age.0 || by_key.len() >= MOST {
+                return Arc::clone(kept);
+            }
+            by_key.insert(key.into(), Arc::clone(document));
+            Arc::new(OfAge { age, by_key })
+        });
+    }
+
+    /// The document of a key, where it was read at this age.
+    pub(super) fn known(&self, key: &str, age: Age) -> Option<Arc<T>> {
+        let kept = self.0.load();
+        if kept.age == age { kept.by_key.get(key).cloned() } else { None }
+    }
+
     /// The document of a key, from memory where nothing has changed since it was read; else as `read` finds it. Without
     /// an age nothing is remembered: a transaction that is writing sees what nobody else does.
     pub(super) fn or_read<E>(
@@ -51,12 +80,12 @@ impl<T: Send + Sync + 'static> Unchanged<T> {
         read: impl FnOnce() -> Result<Option<Arc<T>>, E>,
     ) -> Result<Option<Arc<T>>, E> {
         let Some(age) = age else { return read() };
-        if let Some((_, kept)) = self.0.get(key).filter(|(kept_at, _)| *kept_at == age) {
+        if let Some(kept) = self.known(key, age) {
             return Ok(Some(kept));
         }
         let found = read()?;
         if let Some(document) = &found {
-            self.0.insert(key.into(), (age, Arc::clone(document)));
+            self.keep(key, age, document);
         }
         Ok(found)
     }
@@ -65,11 +94,11 @@ impl<T: Send + Sync + 'static> Unchanged<T> {
 impl Documents {
     pub(super) fn new() -> Self {
         Self {
-            clients: Parsed(Cache::new(MOST)),
-            apis: Parsed(Cache::new(MOST)),
-            clients_by_id: Unchanged(Cache::new(MOST)),
-            apis_by_id: Unchanged(Cache::new(MOST)),
-            apis_by_audience: Unchanged(Cache::new(MOST)),
+            clients: Parsed(Cache::new(MOST as u64)),
+            apis: Parsed(Cache::new(MOST as u64)),
+            clients_by_id: Unchanged::new(),
+            apis_by_id: Unchanged::new(),
+            apis_by_audience: Unchanged::new(),
             age: AtomicU64::new(0),
         }
     }

@@ -1,16 +1,19 @@
 //! From an empty file, or from any earlier schema, to the latest: each step once, all of them or none. Never touches a
 //! file that is not ours or that a later version wrote.
 
-use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior};
 use std::path::Path;
 
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior};
+
 use super::error::OpenError;
+use super::rows;
 
 /// Marks the file as ours: `RMNT`.
 const APPLICATION_ID: u32 = 0x524d_4e54;
 
 /// The step to schema N is the N-th. A step that was released never changes.
-const STEPS: [&str; 1] = [include_str!("schema/0001.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// The schema that this program writes.
 pub const LATEST: u32 = STEPS.len() as u32;
@@ -23,6 +26,9 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, seed: [u8; 16]) 
         Some(ErrorCode::ReadOnly) => OpenError::ReadOnly { path: path() },
         _ => OpenError::Database { path: path(), source },
     };
+    connection
+        .create_scalar_function(c"slot", 1, FunctionFlags::SQLITE_DETERMINISTIC, |id| Ok(rows::slot(&id.get(0)?)))
+        .map_err(database)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database)?;
     let number = |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, u32>(0)).map_err(database);
     let (application, found) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);

@@ -27,12 +27,12 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::clock::Stopwatch;
 
 use documents::Documents;
-use sqlite::{DataFile, Order, Readers, Writer};
+use sqlite::{Asking, Commits, DataFile, Order, Readers, Wanted, Writer};
 
 pub use ask::{
-    Account, AccountById, AccountOf, ApiById, ApiFor, Apis, ClientById, Clients, Counter, DeclaredAttributes,
-    FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys, LongestLife, Question,
-    Reader, SessionById, SessionsDerivedWith, SessionsOf, UserById, Users,
+    Account, AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ClientById, Clients, Counter,
+    DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys,
+    LongestLife, Question, Reader, SessionById, SessionsDerivedWith, SessionsOf, UserById, Users,
 };
 pub use error::{OpenError, StoreError};
 pub use migrate::LATEST as LATEST_SCHEMA;
@@ -106,8 +106,8 @@ pub enum Commit {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    readers: Readers,
-    scanners: Readers,
+    readers: Arc<Readers>,
+    scanners: Arc<Readers>,
     scans: Arc<Semaphore>,
     orders: RwLock<Option<SyncSender<Order>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -126,14 +126,26 @@ impl Store {
         let file = Arc::new(DataFile::lock(path, options.patience)?);
         let connection = file.writer(&options, seed)?;
         let documents = Arc::new(Documents::new());
-        let readers = |most| Readers::new(Arc::clone(&file), Arc::clone(&documents), most);
+        let commits = Arc::new(Commits::default());
+        let readers =
+            |most| Arc::new(Readers::new(Arc::clone(&file), Arc::clone(&documents), Arc::clone(&commits), most));
         let (readers, scanners) = (readers(options.readers), readers(options.scans));
         let head = readers.ask(&FeedHead).map_err(|source| OpenError::Unreadable { path: path.to_owned(), source })?;
         let (feed_grew, feed_receiver) = watch::channel(head.seq);
         let (found, found_receiver) = watch::channel(0);
         let (sender, orders) = sync_channel(options.queue);
         let scans = Arc::new(Semaphore::new(options.scans.max(1)));
-        let writer = Writer { connection, documents, options, feed_grew, found, lost: false, since_look: 0 };
+        let writer = Writer {
+            connection,
+            documents,
+            commits,
+            readers: [Arc::clone(&readers), Arc::clone(&scanners)],
+            options,
+            feed_grew,
+            found,
+            lost: false,
+            since_look: 0,
+        };
         let writer = spawn(writer, orders, file).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         Ok(Self(Arc::new(Inner {
             readers,
@@ -151,6 +163,11 @@ impl Store {
     /// # Errors
     /// Where the store fails; a row that is not there is an answer, not an error.
     pub async fn read<Q: Question>(&self, question: Q) -> Result<Q::Answer, StoreError> {
+        if Q::BEFORE_COMMIT {
+            let (answer, answered) = oneshot::channel();
+            self.order(Order::Ask(Box::new(Asking { question, answer })))?;
+            return answered.await.unwrap_or(Err(StoreError::Closed));
+        }
         if !Q::SCAN {
             return self.0.readers.ask(&question);
         }
@@ -172,7 +189,7 @@ impl Store {
     /// [`StoreError::Unknown`]: it may or may not be written. With every other one nothing is.
     pub async fn commit(&self, changes: Changes) -> Result<Commit, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.order(Order { changes, answer, waited: Stopwatch::start() })?;
+        self.order(Order::Commit(Wanted { changes, answer, waited: Stopwatch::start() }))?;
         answered.await.unwrap_or(Err(StoreError::Unknown))
     }
 

@@ -41,13 +41,14 @@ pub(super) struct Table {
 
 pub(super) const USERS: Table = Table {
     name: "users",
-    select: "SELECT id, rev, cv, epoch, epoch_reason, status, attributes, created_at FROM users WHERE id = $1",
-    rev: "SELECT rev FROM users WHERE id = $1",
-    insert: "INSERT INTO users (cv, epoch, epoch_reason, status, attributes, created_at, id, rev) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 1) ON CONFLICT DO NOTHING",
+    select: "SELECT id, rev, cv, epoch, epoch_reason, status, attributes, created_at FROM users \
+             WHERE slot = $1 AND id = $2",
+    rev: "SELECT rev FROM users WHERE slot = $1 AND id = $2",
+    insert: "INSERT INTO users (cv, epoch, epoch_reason, status, attributes, created_at, slot, id, rev) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1) ON CONFLICT DO NOTHING",
     update: "UPDATE users SET cv = $1, epoch = $2, epoch_reason = $3, status = $4, attributes = $5, created_at = $6, \
-             rev = rev + 1 WHERE id = $7 AND rev = $8",
-    delete: "DELETE FROM users WHERE id = $1 AND rev = $2",
+             rev = rev + 1 WHERE slot = $7 AND id = $8 AND rev = $9",
+    delete: "DELETE FROM users WHERE slot = $1 AND id = $2 AND rev = $3",
 };
 
 pub(super) const IDENTIFIERS: Table = Table {
@@ -81,19 +82,19 @@ pub(super) use session_columns;
 /// A session never changes its user, so its index by user is never written by a renewal.
 pub(super) const SESSIONS: Table = Table {
     name: "sessions",
-    select: concat!("SELECT ", session_columns!(), " FROM sessions WHERE sid = $1"),
-    rev: "SELECT rev FROM sessions WHERE sid = $1",
+    select: concat!("SELECT ", session_columns!(), " FROM sessions WHERE slot = $1 AND sid = $2"),
+    rev: "SELECT rev FROM sessions WHERE slot = $1 AND sid = $2",
     insert: "INSERT INTO sessions (client_id, epoch, ended_reason, ended_at, policy, cookie_hash, generation, branch, \
              parent_branch, kid, salt, delivered_at, acked_at, scope, auth_time, amr, created_at, last_seen, idle_at, \
-             absolute_at, user_agent, address, bound_key, user_id, sid, rev) \
+             absolute_at, user_agent, address, bound_key, user_id, slot, sid, rev) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
-             $22, $23, $24, $25, 1) ON CONFLICT DO NOTHING",
+             $22, $23, $24, $25, $26, 1) ON CONFLICT DO NOTHING",
     update: "UPDATE sessions SET client_id = $1, epoch = $2, ended_reason = $3, ended_at = $4, policy = $5, \
              cookie_hash = $6, generation = $7, branch = $8, parent_branch = $9, kid = $10, salt = $11, \
              delivered_at = $12, acked_at = $13, scope = $14, auth_time = $15, amr = $16, created_at = $17, \
              last_seen = $18, idle_at = $19, absolute_at = $20, user_agent = $21, address = $22, bound_key = $23, \
-             rev = rev + 1 WHERE user_id = $24 AND sid = $25 AND rev = $26",
-    delete: "DELETE FROM sessions WHERE sid = $1 AND rev = $2",
+             rev = rev + 1 WHERE user_id = $24 AND slot = $25 AND sid = $26 AND rev = $27",
+    delete: "DELETE FROM sessions WHERE slot = $1 AND sid = $2 AND rev = $3",
 };
 
 pub(super) const CLIENTS: Table = Table {
@@ -148,15 +149,28 @@ pub(super) const fn table(key: &RowKey) -> &'static Table {
     }
 }
 
-/// A key as the parameter of its table's statements.
-pub(super) fn key(key: &RowKey) -> Param<'_> {
+/// A key as the parameters of its table's statements.
+pub(super) fn key(key: &RowKey) -> Vec<Param<'_>> {
     match key {
-        RowKey::User(id) | RowKey::Password(id) => Param::blob(id.as_bytes()),
-        RowKey::Session(sid) => Param::blob(sid.as_bytes()),
-        RowKey::Identifier(text) | RowKey::Key(text) => Param::text(text),
-        RowKey::Client(id) | RowKey::Api(id) => Param::text(id.as_str()),
-        RowKey::Attribute(name) => Param::text(name.as_str()),
+        RowKey::User(id) => slotted(id.as_bytes()).into(),
+        RowKey::Session(sid) => slotted(sid.as_bytes()).into(),
+        RowKey::Password(id) => vec![Param::blob(id.as_bytes())],
+        RowKey::Identifier(text) | RowKey::Key(text) => vec![Param::text(text)],
+        RowKey::Client(id) | RowKey::Api(id) => vec![Param::text(id.as_str())],
+        RowKey::Attribute(name) => vec![Param::text(name.as_str())],
     }
+}
+
+/// The key of a user or a session: where its row is, and the whole id.
+pub(super) fn slotted(id: &[u8; 16]) -> [Param<'_>; 2] {
+    [Param::Int(slot(id)), Param::blob(id)]
+}
+
+/// Where the row of a random id is: its first eight bytes, so that slots are in the order of ids. Two ids that share
+/// them are a one in 2^64; the second is refused as a conflict, and whoever makes it takes another.
+pub(super) fn slot(id: &[u8; 16]) -> i64 {
+    let [a, b, c, d, e, f, g, h, ..] = *id;
+    i64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ i64::MIN
 }
 
 /// The row of a key, from its table's `select`.
@@ -216,6 +230,7 @@ fn user_values(row: &User) -> Result<Vec<Param<'_>>, StoreError> {
         Param::text(status_word(row.status)),
         document(&row.attributes, "users")?,
         Param::time(row.created_at),
+        Param::Int(slot(row.id.as_bytes())),
         Param::blob(row.id.as_bytes()),
     ])
 }
@@ -271,11 +286,11 @@ fn session_values(row: &Session) -> Result<Vec<Param<'_>>, StoreError> {
         State::Live => (Param::Null, Param::Null),
         State::Ended { reason, at } => (Param::text(reason.as_str()), Param::time(at)),
     };
-    let mut values = Vec::with_capacity(26);
+    let mut values = Vec::with_capacity(27);
     values.extend([Param::text(row.client.as_str()), count(row.epoch, "sessions", "epoch")?, ended_reason, ended_at]);
     values.extend(continuity_values(&row.continuity)?);
     values.extend([
-        Param::owned(row.scope.to_string()),
+        Param::text(row.scope.as_str()),
         Param::time(row.auth_time),
         document(&row.amr, "sessions")?,
         Param::time(row.created_at),
@@ -286,6 +301,7 @@ fn session_values(row: &Session) -> Result<Vec<Param<'_>>, StoreError> {
         Param::text(&row.device.address),
         Param::maybe(row.bound_key.as_deref(), Param::text),
         Param::blob(row.user.as_bytes()),
+        Param::Int(slot(row.sid.as_bytes())),
         Param::blob(row.sid.as_bytes()),
     ]);
     Ok(values)
@@ -330,10 +346,10 @@ pub(super) fn session(record: &mut Record<'_>) -> Result<Session, BadColumn> {
         last_seen: record.time("last_seen")?,
         idle_at: record.time("idle_at")?,
         absolute_at: record.time("absolute_at")?,
-        device: Device {
+        device: Arc::new(Device {
             user_agent: record.text("user_agent")?.to_owned(),
             address: record.text("address")?.to_owned(),
-        },
+        }),
         bound_key: record.maybe_text("bound_key")?.map(str::to_owned),
     })
 }

@@ -11,8 +11,8 @@ use super::error::StoreError;
 use super::record::{Field, Param, Record};
 
 pub(super) use file::{DataFile, wal_frames};
-pub(super) use readers::Readers;
-pub(super) use writer::{Order, Writer};
+pub(super) use readers::{Commits, Readers};
+pub(super) use writer::{Asking, Order, Wanted, Writer};
 
 impl ToSql for Param<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -1,5 +1,6 @@
 //! Rows to store: ordinary ones, and the ones at the ends of what their types hold.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use remint_core::attribute::Declaration;
@@ -138,7 +139,7 @@ fn extreme_sessions() -> impl Iterator<Item = Session> {
             continuity,
             scope: Default::default(),
             amr: vec![],
-            device: Device::default(),
+            device: Arc::default(),
             ..session(200 + i as u32, &user(1))
         };
         let full = Session {
@@ -146,7 +147,7 @@ fn extreme_sessions() -> impl Iterator<Item = Session> {
             epoch: MOST,
             state: State::Ended { reason, at: Timestamp::MAX },
             amr: vec!["pwd".into(), "o\"t,p".into()],
-            device: Device::new(&"ä".repeat(300), &"x".repeat(300)),
+            device: Arc::new(Device::new(&"ä".repeat(300), &"x".repeat(300))),
             bound_key: Some("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".into()),
             absolute_at: Timestamp::MAX,
             ..empty.clone()

@@ -1,18 +1,37 @@
 //! Connections that read, lent to one question at a time. Each question sees one snapshot: what was committed when it
-//! began, and nothing that came later. Never writes.
+//! began, and nothing that came later. A connection keeps its snapshot, and with it the pages it has read, for as long
+//! as nothing was committed: SQLite empties a connection's page cache with every new one. Never writes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
 use super::{DataFile, execute, failed};
 use crate::store::ask::{Question, Reader};
-use crate::store::documents::Documents;
+use crate::store::documents::{Age, Documents};
 use crate::store::error::StoreError;
+
+/// How many commits are over. The writer counts before it answers, so whoever asks after an answer sees another number
+/// than before it.
+#[derive(Default)]
+pub(in crate::store) struct Commits(AtomicU64);
+
+impl Commits {
+    /// A commit is over, whatever came of it, and nobody has heard of it yet.
+    pub(in crate::store) fn over(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
 
 /// At most so many connections, opened when they are first needed.
 pub(in crate::store) struct Readers {
     documents: Arc<Documents>,
+    commits: Arc<Commits>,
     most: usize,
     state: Mutex<State>,
     returned: Condvar,
@@ -21,31 +40,80 @@ pub(in crate::store) struct Readers {
 struct State {
     /// The file, until the store is closed.
     file: Option<Arc<DataFile>>,
-    idle: Vec<Connection>,
+    idle: Vec<Reading>,
     /// How many connections there are, idle or lent.
     open: usize,
     /// How many wait for one to be returned: telling nobody would cost a call of the system for every question.
     waiting: usize,
 }
 
-impl Readers {
-    pub(in crate::store) fn new(file: Arc<DataFile>, documents: Arc<Documents>, most: usize) -> Self {
-        let state = Mutex::new(State { file: Some(file), idle: Vec::new(), open: 0, waiting: 0 });
-        Self { documents, most: most.max(1), state, returned: Condvar::new() }
+/// A connection, and the snapshot that it is in, if any.
+struct Reading {
+    connection: Connection,
+    snapshot: Option<Snapshot>,
+}
+
+/// What was counted before a snapshot began: it shows all of that.
+#[derive(Clone, Copy)]
+struct Snapshot {
+    commits: u64,
+    age: Age,
+}
+
+impl Reading {
+    /// Leaves the snapshot.
+    fn leave(&mut self) -> rusqlite::Result<()> {
+        if self.snapshot.take().is_some() {
+            execute(&self.connection, "COMMIT", &[])?;
+        }
+        Ok(())
     }
 
-    /// Asks on a connection, waiting for one where all are lent. A point question keeps one for microseconds.
-    pub(in crate::store) fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer, StoreError> {
-        let mut lent = self.lend()?;
-        let connection = lent.connection.as_ref().ok_or(StoreError::Closed)?;
-        let age = Some(self.documents.age()); // before the snapshot: what it reads is at least so new
-        execute(connection, "BEGIN", &[]).map_err(failed)?;
-        let answer = question.ask(&mut Reader { connection, documents: &self.documents, age });
-        match execute(connection, "COMMIT", &[]) {
-            Ok(_) => lent.sound = true,
-            Err(error) => return answer.and(Err(failed(error))),
+    /// A snapshot that shows every commit that is over: the one it is in, where none has come since.
+    fn renewed(&mut self, commits: &Commits, documents: &Documents) -> rusqlite::Result<Age> {
+        let now = Snapshot { commits: commits.count(), age: documents.age() };
+        if let Some(kept) = self.snapshot.filter(|kept| kept.commits == now.commits) {
+            return Ok(kept.age);
         }
+        self.leave()?;
+        execute(&self.connection, "BEGIN", &[])?;
+        self.snapshot = Some(now);
+        Ok(now.age)
+    }
+}
+
+impl Readers {
+    pub(in crate::store) fn new(
+        file: Arc<DataFile>,
+        documents: Arc<Documents>,
+        commits: Arc<Commits>,
+        most: usize,
+    ) -> Self {
+        let state = Mutex::new(State { file: Some(file), idle: Vec::new(), open: 0, waiting: 0 });
+        Self { documents, commits, most: most.max(1), state, returned: Condvar::new() }
+    }
+
+    /// Asks on a connection, waiting for one where all are lent. A point question keeps one for microseconds. A
+    /// connection on which anything failed is not lent again.
+    pub(in crate::store) fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer, StoreError> {
+        if let Some(answer) = question.remembered(&self.documents) {
+            return self.state().file.as_ref().map(|_| answer).ok_or(StoreError::Closed);
+        }
+        let mut lent = self.lend()?;
+        let reading = lent.reading.as_mut().ok_or(StoreError::Closed)?;
+        let age = Some(reading.renewed(&self.commits, &self.documents).map_err(failed)?);
+        let answer = question.ask(&mut Reader { connection: &reading.connection, documents: &self.documents, age });
+        lent.sound = answer.is_ok();
         answer
+    }
+
+    /// Leaves the snapshots of connections that nobody uses: the write-ahead log cannot begin anew while one of them
+    /// may read in it.
+    pub(in crate::store) fn leave_snapshots(&self) {
+        let mut state = self.state();
+        let before = state.idle.len();
+        state.idle.retain_mut(|reading| reading.leave().is_ok());
+        state.open -= before - state.idle.len();
     }
 
     /// Closes what is not lent now, and waits for the rest to come back. Nothing is lent any more.
@@ -77,8 +145,8 @@ impl Readers {
         let mut state = self.state();
         let file = loop {
             let file = state.file.clone().ok_or(StoreError::Closed)?;
-            if let Some(connection) = state.idle.pop() {
-                return Ok(Lent { readers: self, connection: Some(connection), sound: false });
+            if let Some(reading) = state.idle.pop() {
+                return Ok(Lent { readers: self, reading: Some(reading), sound: false });
             }
             if state.open < self.most {
                 state.open += 1;
@@ -87,8 +155,8 @@ impl Readers {
             state = self.until_returned(state);
         };
         drop(state);
-        let mut lent = Lent { readers: self, connection: None, sound: false };
-        lent.connection = Some(file.reader().map_err(failed)?);
+        let mut lent = Lent { readers: self, reading: None, sound: false };
+        lent.reading = Some(Reading { connection: file.reader().map_err(failed)?, snapshot: None });
         Ok(lent)
     }
 }
@@ -96,15 +164,15 @@ impl Readers {
 /// A connection that is lent. One that is not known to be sound is closed, not lent again.
 struct Lent<'a> {
     readers: &'a Readers,
-    connection: Option<Connection>,
+    reading: Option<Reading>,
     sound: bool,
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         let mut state = self.readers.state();
-        match self.connection.take() {
-            Some(connection) if self.sound && state.file.is_some() => state.idle.push(connection),
+        match self.reading.take() {
+            Some(reading) if self.sound && state.file.is_some() => state.idle.push(reading),
             _ => state.open -= 1,
         }
         let waited_for = state.waiting > 0;

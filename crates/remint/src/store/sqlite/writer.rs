@@ -13,23 +13,32 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{oneshot, watch};
 
 use super::file::PAGE_BYTES;
+use super::readers::{Commits, Readers};
 use super::{execute, failed, wal_frames};
 use crate::clock::Stopwatch;
-use crate::store::ask::Reader;
+use crate::store::ask::{Question, Reader};
 use crate::store::documents::Documents;
 use crate::store::error::StoreError;
 use crate::store::record::Param;
 use crate::store::take::{Counted, take};
 use crate::store::{Commit, StoreOptions, rows};
 
+/// What the writer is asked to do.
+pub(in crate::store) enum Order {
+    /// Commit changes.
+    Commit(Wanted),
+    /// Answer a question after which a commit is to be expected: the pages that both need are read once.
+    Ask(Box<dyn Asked>),
+}
+
 /// Changes to commit, and who waits for the answer.
-pub(in crate::store) struct Order {
+pub(in crate::store) struct Wanted {
     pub(in crate::store) changes: Changes,
     pub(in crate::store) answer: oneshot::Sender<Result<Commit, StoreError>>,
     pub(in crate::store) waited: Stopwatch,
 }
 
-impl Order {
+impl Wanted {
     /// The order, unless it has waited too long: whoever decided it was told so, and nothing of it may be written.
     fn in_time(self, longest_wait: Duration) -> Option<Self> {
         if self.waited.elapsed() < longest_wait {
@@ -40,10 +49,36 @@ impl Order {
     }
 }
 
+/// A question, and who waits for the answer.
+pub(in crate::store) trait Asked: Send {
+    /// Answers it in the snapshot of `reader`.
+    fn answer(self: Box<Self>, reader: &mut Reader<'_>);
+    /// Answers that it cannot be.
+    fn refuse(self: Box<Self>, error: StoreError);
+}
+
+/// The one kind of [`Asked`].
+pub(in crate::store) struct Asking<Q: Question> {
+    pub(in crate::store) question: Q,
+    pub(in crate::store) answer: oneshot::Sender<Result<Q::Answer, StoreError>>,
+}
+
+impl<Q: Question> Asked for Asking<Q> {
+    fn answer(self: Box<Self>, reader: &mut Reader<'_>) {
+        let _ = self.answer.send(self.question.ask(reader)); // a caller that went away needs no answer
+    }
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        let _ = self.answer.send(Err(error)); // as above
+    }
+}
+
 /// What the writer thread owns.
 pub(in crate::store) struct Writer {
     pub(in crate::store) connection: Connection,
     pub(in crate::store) documents: Arc<Documents>,
+    pub(in crate::store) commits: Arc<Commits>,
+    pub(in crate::store) readers: [Arc<Readers>; 2],
     pub(in crate::store) options: StoreOptions,
     pub(in crate::store) feed_grew: watch::Sender<u64>,
     pub(in crate::store) found: watch::Sender<u64>,
@@ -99,12 +134,7 @@ impl Writer {
             match first {
                 Ok(first) => {
                     let more = orders.try_iter().take(self.options.batch.saturating_sub(1));
-                    let in_time = |order: Order| order.in_time(self.options.longest_wait);
-                    let batch: Vec<_> = std::iter::once(first).chain(more).filter_map(in_time).collect();
-                    if !batch.is_empty() {
-                        self.commit(batch);
-                    }
-                    idle = false;
+                    idle = self.work(std::iter::once(first).chain(more));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
@@ -116,8 +146,40 @@ impl Writer {
         self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
+    /// One batch: questions answered, then changes committed. Whether nothing was there to commit.
+    fn work(&mut self, orders: impl Iterator<Item = Order>) -> bool {
+        let (mut questions, mut batch) = (Vec::new(), Vec::new());
+        for order in orders {
+            match order {
+                Order::Ask(question) => questions.push(question),
+                Order::Commit(wanted) => batch.extend(wanted.in_time(self.options.longest_wait)),
+            }
+        }
+        if !questions.is_empty() {
+            self.answer(questions);
+        }
+        if !batch.is_empty() {
+            self.commit(batch);
+            return false;
+        }
+        true
+    }
+
+    /// All of them in one snapshot.
+    fn answer(&self, questions: Vec<Box<dyn Asked>>) {
+        if let Err(error) = execute(&self.connection, "BEGIN", &[]).map_err(failed) {
+            return questions.into_iter().for_each(|question| question.refuse(error.clone()));
+        }
+        let age = Some(self.documents.age());
+        let mut reader = Reader { connection: &self.connection, documents: &self.documents, age };
+        questions.into_iter().for_each(|question| question.answer(&mut reader));
+        if let Err(error) = execute(&self.connection, "COMMIT", &[]) {
+            tracing::warn!(%error, "a snapshot of the writer could not be left");
+        }
+    }
+
     /// One batch: applied, committed, answered.
-    fn commit(&mut self, batch: Vec<Order>) {
+    fn commit(&mut self, batch: Vec<Wanted>) {
         let (all, waiting): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|order| (order.changes, (order.answer, order.waited))).unzip();
         let outcome = self.transaction(&all);
@@ -127,11 +189,12 @@ impl Writer {
         if all.iter().any(touches_documents) {
             self.documents.touched();
         }
+        self.commits.over();
         match outcome {
             // Nothing of it is written, and most of it may need no more space: each member by itself.
             Err(StoreError::Full) if all.len() > 1 => {
                 for (changes, (answer, waited)) in all.into_iter().zip(waiting) {
-                    self.commit(vec![Order { changes, answer, waited }]);
+                    self.commit(vec![Wanted { changes, answer, waited }]);
                 }
             }
             Ok((answers, head)) => {
@@ -139,6 +202,7 @@ impl Writer {
                 for ((waiting, _), answer) in waiting.into_iter().zip(answers) {
                     let _ = waiting.send(answer); // a caller that went away needs no answer
                 }
+                self.look_at_the_log();
             }
             Err(error) => {
                 self.lost |= matches!(error, StoreError::Unknown | StoreError::Io { .. } | StoreError::Corrupt { .. });
@@ -157,6 +221,10 @@ impl Writer {
         if let Some(seq) = head {
             self.feed_grew.send_replace(seq);
         }
+    }
+
+    /// Moves the log into the file when it has grown enough. After the answers: nobody waits for it.
+    fn look_at_the_log(&mut self) {
         self.since_look += 1;
         if self.since_look >= LOOK_EVERY {
             self.since_look = 0;
@@ -170,9 +238,15 @@ impl Writer {
 
     /// Moves the log into the file. Where that fails the log stays, and nothing is lost: it is tried again later.
     fn checkpoint(&self, sql: &'static str) {
+        self.leave_snapshots(); // so that all of it can be moved
         if let Err(error) = wal_frames(&self.connection, sql) {
             tracing::warn!(%error, "the write-ahead log could not be moved into the data file");
         }
+        self.leave_snapshots(); // and the next commit can write it from its beginning
+    }
+
+    fn leave_snapshots(&self) {
+        self.readers.iter().for_each(|readers| readers.leave_snapshots());
     }
 
     /// Everything of a batch in one transaction. An error is the whole batch's.
@@ -188,12 +262,17 @@ impl Writer {
         Ok((answers, head))
     }
 
-    /// One member in its savepoint. An error means that the database gave the whole transaction up.
+    /// One member in its savepoint; one row alone needs none, because a statement that fails has changed nothing. An
+    /// error means that the database gave the whole transaction up.
     fn member(&self, changes: &Changes) -> Result<Outcome, StoreError> {
-        execute(&self.connection, "SAVEPOINT member", &[]).map_err(failed)?;
+        let savepoint = |sql| match changes.is_one_write() {
+            true => Ok(0),
+            false => execute(&self.connection, sql, &[]).map_err(failed),
+        };
+        savepoint("SAVEPOINT member")?;
         let stop = match self.apply(changes) {
             Ok(taken) => {
-                execute(&self.connection, "RELEASE member", &[]).map_err(failed)?;
+                savepoint("RELEASE member")?;
                 return Ok(Outcome::Done { taken, notices: changes.notices.clone() });
             }
             Err(stop) => stop,
@@ -204,8 +283,8 @@ impl Writer {
                 Stop::Conflict(_) => StoreError::Io { what: "the transaction was given up".to_owned() },
             });
         }
-        execute(&self.connection, "ROLLBACK TO member", &[]).map_err(failed)?;
-        execute(&self.connection, "RELEASE member", &[]).map_err(failed)?;
+        savepoint("ROLLBACK TO member")?;
+        savepoint("RELEASE member")?;
         Ok(match stop {
             Stop::Failed(error) => Outcome::Failed(error),
             Stop::Conflict(key) => match self.reader().row(&key) {
@@ -243,7 +322,7 @@ impl Writer {
 
     fn expect(&self, key: &RowKey, rev: Rev) -> Result<(), Stop> {
         let table = rows::table(key);
-        let stored = self.reader().one(table.name, table.rev, &[rows::key(key)], |record| record.rev())?;
+        let stored = self.reader().one(table.name, table.rev, &rows::key(key), |record| record.rev())?;
         if stored.unwrap_or(Rev::NEW) == rev { Ok(()) } else { Err(Stop::Conflict(key.clone())) }
     }
 
@@ -251,7 +330,9 @@ impl Writer {
         if rev == Rev::NEW {
             return self.expect(key, rev);
         }
-        match execute(&self.connection, rows::table(key).delete, &[rows::key(key), Param::rev(rev)])? {
+        let mut params = rows::key(key);
+        params.push(Param::rev(rev));
+        match execute(&self.connection, rows::table(key).delete, &params)? {
             0 => Err(Stop::Conflict(key.clone())),
             _ => Ok(()),
         }
