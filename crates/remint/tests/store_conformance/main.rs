@@ -87,6 +87,8 @@ macro_rules! on_each_backend {
             the_feed_is_gapless_and_in_commit_order_and_its_chain_can_be_recomputed
             the_feed_forgets_nothing_that_still_matters
             a_question_is_one_snapshot
+            a_question_of_either_kind_shows_what_was_answered_before_it
+            two_ids_that_begin_alike_are_two_and_the_second_is_refused
             questions_answer_in_their_order_and_page
             what_was_answered_is_there_after_dropping_and_opening_again
             closing_answers_everybody_and_then_refuses_all_clones

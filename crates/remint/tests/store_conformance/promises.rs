@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use remint::store::{
-    AccountById, AccountOf, ApiById, ApiFor, Apis, ClientById, Clients, Commit, Counter, DeclaredAttributes, FeedAfter,
-    FeedAlive, FeedAt, FeedHead, Holding, IdentifiersOf, Keys, LongestLife, Question, Reader, SessionById,
-    SessionsDerivedWith, SessionsOf, Store, StoreError, UserById, Users,
+    AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ClientById, Clients, Commit, Counter,
+    DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedHead, Holding, IdentifiersOf, Keys, LongestLife, Question,
+    Reader, SessionById, SessionsDerivedWith, SessionsOf, Store, StoreError, UserById, Users,
 };
 use remint_core::change::{Changes, Identifier, Row, RowKey, Take, Taken};
 use remint_core::client::{Api, Client};
 use remint_core::event::{ChainHash, Cursor};
+use remint_core::id::{SessionId, UserId};
 use remint_core::refresh::{Chain, MacKeyId};
 use remint_core::rev::Rev;
 use remint_core::session::{Continuity, EndReason, Session};
@@ -406,6 +409,56 @@ pub(crate) async fn a_question_is_one_snapshot(at: impl Fixture) {
     }
     writer.await.unwrap();
     assert_eq!(user_now(&store, 1).await.epoch, 300);
+}
+
+pub(crate) async fn a_question_of_either_kind_shows_what_was_answered_before_it(at: impl Fixture) {
+    let store = at.open();
+    done(&store, Changes::none().write(Row::User(user(1)))).await;
+    let answered = Arc::new(AtomicU64::new(user_now(&store, 1).await.cv));
+    let over = Arc::new(AtomicBool::new(false));
+    let asking: Vec<_> = (0..4)
+        .map(|number| {
+            let (store, answered, over) = (store.clone(), Arc::clone(&answered), Arc::clone(&over));
+            tokio::spawn(async move {
+                while !over.load(SeqCst) {
+                    let least = answered.load(SeqCst);
+                    let found = match number % 2 {
+                        0 => store.read(UserById(uid(1))).await,
+                        _ => store.read(BeforeCommit(UserById(uid(1)))).await,
+                    };
+                    assert!(found.unwrap().unwrap().cv >= least, "a commit that was answered is seen");
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for _ in 0..300 {
+        let raised = user_now(&store, 1).await.with_new_cv();
+        let cv = raised.cv;
+        done(&store, Changes::none().write(Row::User(raised))).await;
+        answered.store(cv, SeqCst);
+    }
+    over.store(true, SeqCst);
+    for task in asking {
+        task.await.unwrap();
+    }
+}
+
+pub(crate) async fn two_ids_that_begin_alike_are_two_and_the_second_is_refused(at: impl Fixture) {
+    let store = at.open();
+    let mut bytes = *sid(1).as_bytes();
+    bytes[15] ^= 1;
+    let (like_sid, like_uid) = (SessionId::from_bytes(bytes), UserId::from_bytes(bytes));
+    done(&store, writes([Row::User(user(1)), Row::Session(session(1, &user(1)))])).await;
+    let rows =
+        [Row::User(User { id: like_uid, ..user(1) }), Row::Session(Session { sid: like_sid, ..session(1, &user(1)) })];
+    for row in rows {
+        let refused = store.commit(Changes::none().write(row.clone())).await.unwrap();
+        assert_eq!(refused, Commit::Conflict { key: row.key(), current: None });
+    }
+    assert_eq!(store.read(SessionById(like_sid)).await.unwrap(), None);
+    assert_eq!(store.read(UserById(like_uid)).await.unwrap(), None);
+    assert!(store.read(SessionById(sid(1))).await.unwrap().is_some());
 }
 
 pub(crate) async fn questions_answer_in_their_order_and_page(at: impl Fixture) {

@@ -409,3 +409,31 @@ async fn reading_goes_on_while_the_log_is_moved_into_the_file() {
         assert_eq!(store.read(At(row.key())).await.unwrap(), Some(stored(&row)));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn snapshots_that_readers_keep_do_not_keep_the_log_from_its_beginning() {
+    let at = SqliteFile::new();
+    let options = StoreOptions { checkpoint_bytes: 64 << 10, ..StoreOptions::default() };
+    let store = at.open_with(options);
+    done(&store, Changes::none().write(Row::User(user(1)))).await;
+    let asking: Vec<_> = (0..16)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    assert!(store.read(UserById(uid(1))).await.unwrap().is_some());
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for task in asking {
+        task.await.unwrap();
+    }
+    // Nobody asks any more: what the connections hold they hold, unless the writer sees to it.
+    for n in 1_000..2_000 {
+        done(&store, Changes::none().write(Row::User(user(n)))).await;
+    }
+    let log = std::fs::metadata(at.path().with_extension("db-wal")).unwrap().len();
+    assert!(log < 512 << 10, "the log is used again from its start: {log} bytes");
+}
