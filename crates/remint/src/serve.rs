@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::listen::{Limits, Listener, Server, bounded};
-use crate::{control, http, ready, telemetry};
+use crate::{control, http, jobs, ready, telemetry};
 
 /// How often the keyring is asked what is due.
 const KEYRING_EVERY: Duration = Duration::from_secs(30);
@@ -148,6 +148,7 @@ impl House {
         house.listen(http::admin::router(app.clone()), control, Limits { request_time: COMMAND_TIME, ..limits });
         let lost_and_found = app.store.lost_and_found();
         house.jobs.spawn(ready::watch(app.doubt.clone(), app.clock.clone(), lost_and_found));
+        house.jobs.spawn(jobs::purge::run(app.clone()));
         house.jobs.spawn(tend_keys(app));
         Ok(house)
     }

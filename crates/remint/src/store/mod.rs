@@ -9,6 +9,7 @@ mod ask;
 mod documents;
 mod error;
 mod migrate;
+mod past;
 mod record;
 mod rows;
 mod sqlite;
@@ -36,6 +37,7 @@ pub use ask::{
 };
 pub use error::{OpenError, StoreError};
 pub use migrate::LATEST as LATEST_SCHEMA;
+pub use past::{CounterLimits, FeedForgotten, SessionEnd, SessionLimits};
 pub use record::{BadColumn, Field, Param, Record};
 pub use take::Counted;
 
@@ -165,7 +167,7 @@ impl Store {
     }
 
     /// Commits changes: all of them or none. What is expected is looked at first; then rows are removed, rows written,
-    /// counters raised, counters forgotten, events appended. The answer comes when the disk has it. A caller that goes
+    /// counters raised, counters forgotten, what means nothing any more forgotten, events appended. The answer comes when the disk has it. A caller that goes
     /// away does not stop it.
     ///
     /// # Errors

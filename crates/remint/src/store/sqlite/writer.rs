@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use remint_core::change::{Changes, Row, RowKey, Take, Taken};
+use remint_core::change::{Changes, Forgotten, Row, RowKey, Take, Taken};
 use remint_core::event::{ChainHash, Cursor, Notice};
 use remint_core::rev::Rev;
 use rusqlite::{Connection, ErrorCode};
@@ -238,7 +238,25 @@ impl Writer {
         for counter in &changes.resets {
             execute(&self.connection, "DELETE FROM counters WHERE key = $1", &[Param::text(counter)])?;
         }
+        for forgotten in &changes.forgotten {
+            self.forget(forgotten)?;
+        }
         Ok(taken)
+    }
+
+    /// One that is gone already, or means something again, is passed over.
+    fn forget(&self, forgotten: &Forgotten) -> Result<(), Stop> {
+        match forgotten {
+            Forgotten::Counter { key, by } => {
+                let sql = "DELETE FROM counters WHERE key = $1 AND expires_at <= $2";
+                execute(&self.connection, sql, &[Param::text(key), Param::time(*by)])?;
+            }
+            Forgotten::Event(seq) => {
+                let sql = "DELETE FROM feed WHERE seq = $1 AND seq < (SELECT seq FROM feed_head WHERE one = 1)";
+                execute(&self.connection, sql, &[number(*seq)?])?;
+            }
+        }
+        Ok(())
     }
 
     fn expect(&self, key: &RowKey, rev: Rev) -> Result<(), Stop> {
