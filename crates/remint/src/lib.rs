@@ -21,6 +21,7 @@ pub mod keyring;
 pub mod listen;
 pub mod mint;
 pub mod ready;
+pub mod restore;
 pub mod serve;
 pub mod settings;
 pub mod store;

@@ -145,7 +145,7 @@ impl House {
             terminate: watched(SignalKind::terminate())?,
             interrupt: watched(SignalKind::interrupt())?,
         };
-        house.listen(http::admin::router(app.clone()), control, Limits { request_time: COMMAND_TIME, ..limits });
+        house.listen(http::control::router(app.clone()), control, Limits { request_time: COMMAND_TIME, ..limits });
         let lost_and_found = app.store.lost_and_found();
         house.jobs.spawn(ready::watch(app.doubt.clone(), app.clock.clone(), lost_and_found));
         house.jobs.spawn(jobs::purge::run(app.clone()));

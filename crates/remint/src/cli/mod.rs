@@ -68,6 +68,13 @@ enum Command {
     Token(inspect::Token),
     /// Check this installation, and say what to do
     Doctor,
+    /// Copy all data into one file, while the server runs
+    Backup {
+        /// The file, which must not be there
+        file: PathBuf,
+    },
+    /// Put a backup into a data directory without data, and say what may have revived
+    Restore(commands::backup::Restore),
     /// Print the version
     Version,
 }
@@ -229,6 +236,8 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Key(command) => commands::key::run(&setup, command).await,
         Command::Token(command) => inspect::run(setup.json, command),
         Command::Doctor => doctor::run(&setup).await,
+        Command::Backup { file } => commands::backup::backup(&setup, &file).await,
+        Command::Restore(command) => commands::backup::run(&setup, command).await,
         Command::Version => {
             let version = json!({ "version": env!("CARGO_PKG_VERSION"), "schema": crate::store::LATEST_SCHEMA });
             setup.print(&version)

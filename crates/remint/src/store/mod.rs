@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use remint_core::change::{Changes, Row, RowKey, Taken};
 use remint_core::event::Cursor;
+use remint_core::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock::Stopwatch;
@@ -39,6 +40,7 @@ pub use error::{OpenError, StoreError};
 pub use migrate::LATEST as LATEST_SCHEMA;
 pub use past::{CounterLimits, FeedForgotten, SessionEnd, SessionLimits};
 pub use record::{BadColumn, Field, Param, Record};
+pub use sqlite::{BadBackup, Examined, examine, raise};
 pub use take::Counted;
 
 /// How the store works. The defaults fit a server with a million sessions.
@@ -187,6 +189,17 @@ impl Store {
         }
     }
 
+    /// Writes everything as it stands into the file at `to`, which must be there and be empty. Readers and commits go on
+    /// meanwhile; what is committed after the copy began is not in it. `now` is kept in the copy.
+    ///
+    /// # Errors
+    /// Where the store or the file fails; then what is at `to` is of no use.
+    pub async fn copy_to(&self, to: std::path::PathBuf, now: Timestamp) -> Result<(), StoreError> {
+        let file = self.0.scanners.file()?;
+        let copied = tokio::task::spawn_blocking(move || sqlite::copy(&file, &to, now));
+        copied.await.unwrap_or(Err(StoreError::Closed))
+    }
+
     /// The number of the last event that was committed. It only wakes: what the feed holds is asked of the store.
     pub fn feed_grew(&self) -> watch::Receiver<u64> {
         self.0.feed_grew.clone()
@@ -225,6 +238,14 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shut();
     }
+}
+
+/// Takes the lock beside the data file at `path`, which need not be there: nobody opens it as long as the answer lives.
+///
+/// # Errors
+/// Where another process has it, and where the file system refuses.
+pub fn lock(path: &Path) -> Result<std::fs::File, OpenError> {
+    sqlite::lock_beside(path)
 }
 
 /// Starts the thread that writes. It keeps the lock on the file until its connection is closed.

@@ -3,6 +3,7 @@
 //! of the program itself. What is awaited is always a line or an answer, never a time.
 #![expect(clippy::unwrap_used, reason = "a scene that cannot be set up has failed")]
 
+mod backup;
 mod follow;
 mod purge;
 #[path = "../http/scene.rs"]
