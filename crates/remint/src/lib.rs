@@ -19,6 +19,7 @@ pub mod http;
 pub mod jobs;
 pub mod keyring;
 pub mod listen;
+pub mod meters;
 pub mod mint;
 pub mod ready;
 pub mod restore;

@@ -148,6 +148,7 @@ impl House {
         house.listen(http::control::router(app.clone()), control, Limits { request_time: COMMAND_TIME, ..limits });
         let lost_and_found = app.store.lost_and_found();
         house.jobs.spawn(ready::watch(app.doubt.clone(), app.clock.clone(), lost_and_found));
+        house.jobs.spawn(jobs::upkeep::run());
         house.jobs.spawn(jobs::purge::run(app.clone()));
         house.jobs.spawn(tend_keys(app));
         Ok(house)

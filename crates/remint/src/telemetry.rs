@@ -24,6 +24,7 @@ use crate::app::App;
 use crate::clock::Stopwatch;
 use crate::config::{Log, LogFormat};
 use crate::listen::{Drain, Peer};
+use crate::meters;
 use crate::settings::AddressRange;
 use crate::store::{FeedHead, StoreError};
 
@@ -55,12 +56,14 @@ pub fn log_to_stderr(log: &Log) {
 pub fn metrics() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).map(PrometheusBuilder::build_recorder);
+        let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).and_then(meters::buckets);
+        let recorder = recorder.map(PrometheusBuilder::build_recorder);
         let recorder = recorder.unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
         let handle = recorder.handle();
         // An error says that somebody else counts in this process: then `/metrics` stays empty.
         let _ = metrics::set_global_recorder(recorder);
         describe();
+        meters::describe();
         handle
     })
 }
@@ -156,9 +159,12 @@ fn next_id() -> HeaderValue {
 /// What operators ask: `/livez`, `/readyz`, `/metrics`. Never on the public listener.
 pub fn operations(app: App, drain: Drain) -> Router {
     const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-    let metrics = || async {
+    let scraped = app.clone();
+    let metrics = move || {
+        meters::sample(&scraped);
         metrics().run_upkeep();
-        ([(CONTENT_TYPE, PROMETHEUS)], metrics().render())
+        let text = metrics().render();
+        async move { ([(CONTENT_TYPE, PROMETHEUS)], text) }
     };
     let ready = move || {
         let (app, drain) = (app.clone(), drain.clone());

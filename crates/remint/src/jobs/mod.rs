@@ -2,3 +2,4 @@
 //! any time and holds nobody up. Never decides about a request.
 
 pub mod purge;
+pub mod upkeep;

@@ -12,6 +12,7 @@ use remint_core::time::Timestamp;
 use crate::app::App;
 use crate::clock::Stopwatch;
 use crate::grant::MAX_CONFLICTS;
+use crate::meters;
 use crate::store::{Commit, CounterLimits, FeedForgotten, SessionLimits, StoreError};
 
 /// Rows that are looked at by one question, and removed by one commit.
@@ -100,7 +101,7 @@ async fn sessions(app: &App, pace: Pace) -> Result<u64, StoreError> {
         gone += removed(app, over.map(|row| (RowKey::Session(row.sid), row.rev)).collect()).await?;
         pace.rest(took.elapsed()).await;
     }
-    count("session", gone);
+    meters::purged("session", gone);
     Ok(gone)
 }
 
@@ -130,7 +131,7 @@ async fn events(app: &App, pace: Pace) -> Result<u64, StoreError> {
         gone += forget(app, slice.into_iter().map(Forgotten::Event).collect()).await?;
         pace.rest(took.elapsed()).await;
     }
-    count("event", gone);
+    meters::purged("event", gone);
     Ok(gone)
 }
 
@@ -146,7 +147,7 @@ async fn counters(app: &App, pace: Pace) -> Result<u64, StoreError> {
         gone += forget(app, over.map(|(key, _)| Forgotten::Counter { key, by }).collect()).await?;
         pace.rest(took.elapsed()).await;
     }
-    count("counter", gone);
+    meters::purged("counter", gone);
     Ok(gone)
 }
 
@@ -156,8 +157,4 @@ async fn forget(app: &App, forgotten: Vec<Forgotten>) -> Result<u64, StoreError>
         app.store.commit(Changes { forgotten, ..Changes::none() }).await?;
     }
     Ok(many)
-}
-
-fn count(what: &'static str, gone: u64) {
-    metrics::counter!("remint_purged_rows_total", "kind" => what).increment(gone);
 }

@@ -16,6 +16,7 @@ mod sqlite;
 mod take;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -114,6 +115,7 @@ struct Inner {
     scanners: Readers,
     scans: Arc<Semaphore>,
     orders: RwLock<Option<SyncSender<Order>>>,
+    waiting: Arc<AtomicUsize>,
     writer: Mutex<Option<JoinHandle<()>>>,
     feed_grew: watch::Receiver<u64>,
     found: watch::Receiver<u64>,
@@ -137,13 +139,16 @@ impl Store {
         let (found, found_receiver) = watch::channel(0);
         let (sender, orders) = sync_channel(options.queue);
         let scans = Arc::new(Semaphore::new(options.scans.max(1)));
-        let writer = Writer { connection, documents, options, feed_grew, found, lost: false, since_look: 0 };
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let taken = Arc::clone(&waiting);
+        let writer = Writer { connection, documents, options, feed_grew, found, taken, lost: false, since_look: 0 };
         let writer = spawn(writer, orders, file).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         Ok(Self(Arc::new(Inner {
             readers,
             scanners,
             scans,
             orders: RwLock::new(Some(sender)),
+            waiting,
             writer: Mutex::new(Some(writer)),
             feed_grew: feed_receiver,
             found: found_receiver,
@@ -182,11 +187,19 @@ impl Store {
 
     fn order(&self, order: Order) -> Result<(), StoreError> {
         let orders = self.0.orders.read().unwrap_or_else(PoisonError::into_inner);
-        match orders.as_ref().ok_or(StoreError::Closed)?.try_send(order) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(StoreError::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(StoreError::Closed),
-        }
+        self.0.waiting.fetch_add(1, Ordering::Relaxed); // before the writer can take it
+        let refused = match orders.as_ref().ok_or(StoreError::Closed).map(|orders| orders.try_send(order)) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(TrySendError::Full(_))) => StoreError::Busy,
+            Ok(Err(TrySendError::Disconnected(_))) | Err(_) => StoreError::Closed,
+        };
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        Err(refused)
+    }
+
+    /// How many commits wait for the writer.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// Writes everything as it stands into the file at `to`, which must be there and be empty. Readers and commits go on

@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a scene that cannot be set up has failed")]
 
 mod backup;
+mod backup_command;
 mod follow;
+mod metrics;
+mod place;
 mod purge;
 #[path = "../http/scene.rs"]
 #[allow(dead_code, reason = "the scene of the HTTP tests has more props than are used here")]

@@ -3,6 +3,7 @@
 //! Never answers before the disk has it, and never says "done" of something that may not be there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 use super::file::PAGE_BYTES;
 use super::{execute, failed, wal_frames};
 use crate::clock::Stopwatch;
+use crate::meters;
 use crate::store::ask::Reader;
 use crate::store::documents::Documents;
 use crate::store::error::StoreError;
@@ -47,6 +49,8 @@ pub(in crate::store) struct Writer {
     pub(in crate::store) options: StoreOptions,
     pub(in crate::store) feed_grew: watch::Sender<u64>,
     pub(in crate::store) found: watch::Sender<u64>,
+    /// How many orders wait: each that is taken from the queue is counted down.
+    pub(in crate::store) taken: Arc<AtomicUsize>,
     /// The file failed, and no commit has succeeded since.
     pub(in crate::store) lost: bool,
     /// Commits since the size of the log was last looked at.
@@ -99,7 +103,10 @@ impl Writer {
             match first {
                 Ok(first) => {
                     let more = orders.try_iter().take(self.options.batch.saturating_sub(1));
-                    let in_time = |order: Order| order.in_time(self.options.longest_wait);
+                    let in_time = |order: Order| {
+                        self.taken.fetch_sub(1, Ordering::Relaxed);
+                        order.in_time(self.options.longest_wait)
+                    };
                     let batch: Vec<_> = std::iter::once(first).chain(more).filter_map(in_time).collect();
                     if !batch.is_empty() {
                         self.commit(batch);
@@ -120,7 +127,9 @@ impl Writer {
     fn commit(&mut self, batch: Vec<Order>) {
         let (all, waiting): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|order| (order.changes, (order.answer, order.waited))).unzip();
+        let took = Stopwatch::start();
         let outcome = self.transaction(&all);
+        meters::committed(all.len(), took.elapsed());
         if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
             self.lost = true;
         }
