@@ -18,12 +18,16 @@ use crate::settings::{AddressRange, Issuer, Settings};
 
 mod environment;
 mod key;
+mod reload;
+mod show;
 mod source;
 #[cfg(test)]
 mod tests;
 
 pub use environment::Environment;
 pub use key::Key;
+pub use reload::{Reloaded, Reloader};
+pub use show::{Shown, show};
 use source::Sources;
 
 /// Where the file is looked for, if no other is named: in the working directory.
@@ -117,7 +121,7 @@ impl Config {
         let mut read = Reading { sources: &sources, wrong: Vec::new() };
         let settings = read.settings();
         let listen = read.or(Key::Listen, SocketAddr::from(([127, 0, 0, 1], 7070)));
-        let operations_listen = read.or(Key::OperationsListen, SocketAddr::from(([127, 0, 0, 1], 7071)));
+        let operations_listen = read.operations_listen();
         if listen == operations_listen && listen.port() != 0 {
             read.wrong.push(format!(
                 "`listen` and `operations_listen` are both {listen}: operators need an address of their own"
@@ -136,6 +140,17 @@ impl Config {
             }
             (_, _, wrong) => Err(BadConfig(wrong)),
         }
+    }
+
+    /// Where operators are answered: what a health check needs to know.
+    ///
+    /// # Errors
+    /// [`BadConfig`] where the sources cannot be read, or the address is none.
+    pub fn operations_listen(flags: &Flags, environment: &Environment) -> Result<SocketAddr, BadConfig> {
+        let sources = Sources::gather(flags, environment)?;
+        let mut read = Reading { sources: &sources, wrong: Vec::new() };
+        let address = read.operations_listen();
+        if read.wrong.is_empty() { Ok(address) } else { Err(BadConfig(read.wrong)) }
     }
 
     /// The data directory alone, as far as it is set: what the command line needs to find a running server.
@@ -182,6 +197,10 @@ impl Reading<'_> {
     fn positive<T: FromStr + PartialOrd + From<u8>>(&mut self, key: Key, default: T) -> T {
         let positive = |text: &str| text.parse().ok().filter(|number| *number >= T::from(1));
         self.parsed(key, positive).unwrap_or(default)
+    }
+
+    fn operations_listen(&mut self) -> SocketAddr {
+        self.or(Key::OperationsListen, SocketAddr::from(([127, 0, 0, 1], 7071)))
     }
 
     fn duration(&mut self, key: Key, default: Duration) -> Duration {

@@ -21,6 +21,7 @@ pub mod keyring;
 pub mod listen;
 pub mod meters;
 pub mod mint;
+pub mod proxies;
 pub mod ready;
 pub mod restore;
 pub mod serve;

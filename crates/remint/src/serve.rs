@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::app::{App, StartError};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Reloader};
 use crate::entropy::Entropy;
 use crate::listen::{Limits, Listener, Server, bounded};
 use crate::{control, http, jobs, ready, telemetry};
@@ -69,12 +69,13 @@ pub enum ServeError {
 ///
 /// # Errors
 /// Where it cannot start.
-pub async fn serve(config: Config) -> Result<(), ServeError> {
+pub async fn serve(config: Config, reloader: Reloader) -> Result<(), ServeError> {
     telemetry::log_to_stderr(&config.log);
     make_private(&config.settings.data)?;
     let public = bind(config.listen, "listen").await?;
     let operations = bind(config.operations_listen, "operations_listen").await?;
     let app = App::open(config.settings, config.master_key, Clock::system(), Entropy::system()).await?;
+    let _ = app.reloader.set(reloader); // nobody else has this app yet
     let limits = Limits { request_time: app.settings.timing.server_deadline, ..config.limits };
     let local = |listener: &TcpListener| listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let (listen, operations_listen) = (local(&public), local(&operations));
@@ -121,6 +122,8 @@ pub struct House {
     /// Watched from the first: whoever is told that it serves may stop it.
     terminate: Signal,
     interrupt: Signal,
+    /// Reloads the configuration, where there is one; without one a terminal that goes takes the server with it.
+    hangup: Option<Signal>,
 }
 
 impl fmt::Debug for House {
@@ -144,6 +147,7 @@ impl House {
             jobs: JoinSet::new(),
             terminate: watched(SignalKind::terminate())?,
             interrupt: watched(SignalKind::interrupt())?,
+            hangup: app.reloader.get().map(|_| watched(SignalKind::hangup())).transpose()?,
         };
         house.listen(http::control::router(app.clone()), control, Limits { request_time: COMMAND_TIME, ..limits });
         let lost_and_found = app.store.lost_and_found();
@@ -170,6 +174,9 @@ impl House {
 
     /// Runs until SIGTERM or SIGINT, drains, and closes the store.
     pub async fn run(mut self) {
+        if let Some(hangup) = self.hangup.take() {
+            self.jobs.spawn(jobs::reload::run(self.app.clone(), hangup));
+        }
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -43,13 +43,35 @@ pub fn log_to_stderr(log: &Log) {
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BoxMakeWriter::new(std::io::stderr));
     // An error says that there is a log already: in tests, that of another scene.
     let _ = match log.format {
-        LogFormat::Text => subscriber.with_ansi(false).try_init().map_err(drop),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init().map_err(drop),
+        LogFormat::Text => {
+            let subscriber = subscriber.with_ansi(false).with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            subscriber.try_init().map(|()| filtered_by(move |filter| handle.reload(filter).is_ok())).map_err(drop)
+        }
+        LogFormat::Json => {
+            let subscriber = subscriber.json().flatten_event(true).with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            subscriber.try_init().map(|()| filtered_by(move |filter| handle.reload(filter).is_ok())).map_err(drop)
+        }
     };
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a mistake in the program"); // its text could carry what it was about
     }));
+}
+
+/// Puts another filter into the place of the log's.
+type Refilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+static REFILTER: OnceLock<Refilter> = OnceLock::new();
+
+fn filtered_by(refilter: impl Fn(EnvFilter) -> bool + Send + Sync + 'static) {
+    let _ = REFILTER.set(Box::new(refilter)); // there is one log in a process
+}
+
+/// Filters the log by this from now on. Answers whether it could.
+pub fn set_filter(filter: &str) -> bool {
+    EnvFilter::try_new(filter).is_ok_and(|filter| REFILTER.get().is_some_and(|refilter| refilter(filter)))
 }
 
 /// The metrics of this process. The first call begins to count.

@@ -94,6 +94,34 @@ impl Key {
         matches!(self, Self::TrustedProxies)
     }
 
+    /// Whether it can be swapped while the server runs.
+    pub(super) const fn is_live(self) -> bool {
+        matches!(
+            self,
+            Self::TrustedProxies | Self::Log | Self::LoginsPerAccount | Self::LoginsPerAddress | Self::LoginWindow
+        )
+    }
+
+    /// What it is where it is not set, as text; nothing where it must be set, or is empty.
+    pub(super) const fn default_text(self) -> Option<&'static str> {
+        match self {
+            Self::PublicUrl | Self::Data | Self::MasterKeyFile | Self::TrustedProxies => None,
+            Self::Listen => Some("127.0.0.1:7070"),
+            Self::OperationsListen => Some("127.0.0.1:7071"),
+            Self::Log => Some("info"),
+            Self::LogFormat => Some("text"),
+            Self::Connections => Some("10000"),
+            Self::DrainTime => Some("10s"),
+            Self::JwksMaxAge => Some("5m"),
+            Self::RotateKeysEvery => Some("90d"),
+            Self::LoginsPerAccount => Some("10"),
+            Self::LoginsPerAddress => Some("100"),
+            Self::LoginWindow => Some("15m"),
+            Self::HashingAtOnce => Some("2"),
+            Self::HashingQueue => Some("32"),
+        }
+    }
+
     const fn described(self) -> (&'static str, &'static str, &'static str) {
         const ADDRESS: &str = "an address and a port like 127.0.0.1:7070 or [::1]:7070";
         const LENGTH: &str = "a length of time like 30s, 5m, 12h or 90d";

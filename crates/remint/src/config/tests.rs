@@ -227,3 +227,20 @@ fn a_length_of_time_is_a_number_and_its_unit() {
         assert_eq!(secs(wrong), None, "{wrong}");
     }
 }
+
+#[test]
+fn what_is_shown_as_a_default_is_the_default() {
+    let mut all = scene().complete();
+    for key in Key::ALL {
+        if let Some(default) = key.default_text() {
+            all = all.flag(key, default);
+        }
+    }
+    let without = scene().complete();
+    let printed = |scene: &Scene| {
+        let config = scene.load().unwrap();
+        let settings = crate::settings::Settings { data: "data".into(), ..config.settings };
+        format!("{settings:?} {:?} {:?} {:?} {:?}", config.listen, config.operations_listen, config.limits, config.log)
+    };
+    assert_eq!(printed(&all), printed(&without));
+}

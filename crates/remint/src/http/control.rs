@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -19,6 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use crate::admin::AdminError;
 use crate::app::App;
 use crate::http::admin;
+use crate::jobs;
 use crate::store::StoreError;
 
 /// The copy while it is made, in the data directory: there is as much room as the data needs, and nobody else.
@@ -27,8 +28,20 @@ const CHUNK_BYTES: usize = 128 * 1024;
 
 /// The router of the control socket.
 pub fn router(app: App) -> Router {
-    let operation = Router::new().route("/admin/api/backup", get(backup)).with_state(app.clone());
+    let operation = Router::new()
+        .route("/admin/api/backup", get(backup))
+        .route("/admin/api/config/reload", post(reload))
+        .with_state(app.clone());
     admin::router(app).merge(operation)
+}
+
+/// The configuration is looked at again, and what can be swapped is; where anything is wrong, nothing.
+async fn reload(State(app): State<App>) -> Result<Response, AdminError> {
+    let wrong = |why: String| AdminError::Invalid { field: None, why };
+    let reloaded = tokio::task::spawn_blocking(move || jobs::reload::now(&app)).await;
+    let reloaded = reloaded.map_err(|error| wrong(error.to_string()))?.map_err(|bad| wrong(bad.to_string()))?;
+    let nothing = || wrong("this server has no configuration: `remint dev` started it".to_owned());
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(reloaded.ok_or_else(nothing)?)).into_response())
 }
 
 /// A copy of the whole store as it stands, as one SQLite file. It is made first and then sent, so that a slow reader

@@ -2,4 +2,5 @@
 //! any time and holds nobody up. Never decides about a request.
 
 pub mod purge;
+pub mod reload;
 pub mod upkeep;

@@ -5,6 +5,8 @@
 
 mod backup;
 mod backup_command;
+mod config;
+mod doctor;
 mod follow;
 mod metrics;
 mod place;

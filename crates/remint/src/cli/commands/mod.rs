@@ -3,6 +3,7 @@
 pub(super) mod api;
 pub(super) mod backup;
 pub(super) mod client;
+pub(super) mod config;
 pub(super) mod key;
 pub(super) mod session;
 pub(super) mod user;
