@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::keyring::MasterKey;
 use crate::listen;
 use crate::settings::{AddressRange, Issuer, Settings};
+use crate::traces;
 
 mod environment;
 mod key;
@@ -220,6 +221,7 @@ impl Reading<'_> {
         limits.login_window = self.duration(Key::LoginWindow, limits.login_window);
         limits.hashing_at_once = usize::from(self.positive(Key::HashingAtOnce, 2_u16));
         limits.hashing_queue = usize::from(self.positive(Key::HashingQueue, 32_u16));
+        settings.traces_url = self.traces_url();
         settings.keys.jwks_max_age = self.duration(Key::JwksMaxAge, settings.keys.jwks_max_age);
         settings.keys.rotate_every = self.duration(Key::RotateKeysEvery, settings.keys.rotate_every);
         Some(settings)
@@ -252,6 +254,24 @@ impl Reading<'_> {
             }
         }
         proxies
+    }
+
+    /// A URL that is safe to show: nobody's password stands in it.
+    fn traces_url(&mut self) -> Option<String> {
+        let url = self.parsed(Key::TracesUrl, |text| {
+            let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
+            let host = rest.split('/').next().unwrap_or_default();
+            let plain = !host.is_empty() && !host.contains('@') && text.bytes().all(|b| b.is_ascii_graphic());
+            plain.then(|| text.to_owned())
+        })?;
+        if !traces::BUILT_IN {
+            let origin = &self.sources.value(Key::TracesUrl)?.origin;
+            self.wrong.push(format!(
+                "`traces_url` ({origin}): this binary was built without traces. Build it with `--features traces`, or \
+                 remove the setting"
+            ));
+        }
+        Some(url)
     }
 
     fn limits(&mut self) -> listen::Limits {

@@ -38,6 +38,11 @@ impl Proxies {
         self.0.trusted.load().len()
     }
 
+    /// Whether this is one of them.
+    pub fn trust(&self, peer: IpAddr) -> bool {
+        self.0.trusted.load().iter().any(|range| range.contains(peer))
+    }
+
     /// The address that a request of `peer` came from ([`client_address`]).
     pub fn client_address<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a [u8]>) -> IpAddr {
         let trusted = self.0.trusted.load();

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Reloader};
 use crate::entropy::Entropy;
 use crate::listen::{Limits, Listener, Server, bounded};
+use crate::traces::{NoTraces, Traces};
 use crate::{control, http, jobs, ready, telemetry};
 
 /// How often the keyring is asked what is due.
@@ -60,6 +61,9 @@ pub enum ServeError {
     /// The control socket.
     #[error("the control socket cannot be opened in the data directory: {0}")]
     Control(io::Error),
+    /// The collector of traces.
+    #[error(transparent)]
+    Traces(#[from] NoTraces),
     /// The signals of the process.
     #[error("the signals of this process cannot be watched: {0}")]
     Signals(io::Error),
@@ -79,11 +83,13 @@ pub async fn serve(config: Config, reloader: Reloader) -> Result<(), ServeError>
     let limits = Limits { request_time: app.settings.timing.server_deadline, ..config.limits };
     let local = |listener: &TcpListener| listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let (listen, operations_listen) = (local(&public), local(&operations));
+    let traces = Traces::to(app.settings.traces_url.as_deref())?;
     let mut house = House::new(app.clone(), limits)?;
-    house.open(http::router(app.clone()), vec![public]);
+    house.open(traces.around(http::router(app.clone()), &app.proxies), vec![public]);
     house.open(telemetry::operations(app.clone(), app.drain.clone()), vec![operations]);
     tracing::info!(issuer = %app.settings.issuer, listen, operations = operations_listen, "serving");
     house.run().await;
+    traces.end().await;
     Ok(())
 }
 

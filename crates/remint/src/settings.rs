@@ -190,6 +190,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Lives of keys.
     pub keys: KeyLives,
+    /// The collector of traces.
+    pub traces_url: Option<String>,
 }
 
 impl Settings {
@@ -205,6 +207,7 @@ impl Settings {
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
             keys: KeyLives::default(),
+            traces_url: None,
         }
     }
 }

@@ -40,11 +40,13 @@ pub enum Key {
     HashingAtOnce,
     /// Password hashes that may wait.
     HashingQueue,
+    /// The collector of traces.
+    TracesUrl,
 }
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::PublicUrl,
         Self::Data,
         Self::MasterKeyFile,
@@ -62,6 +64,7 @@ impl Key {
         Self::LoginWindow,
         Self::HashingAtOnce,
         Self::HashingQueue,
+        Self::TracesUrl,
     ];
 
     /// Its name in the file.
@@ -105,7 +108,7 @@ impl Key {
     /// What it is where it is not set, as text; nothing where it must be set, or is empty.
     pub(super) const fn default_text(self) -> Option<&'static str> {
         match self {
-            Self::PublicUrl | Self::Data | Self::MasterKeyFile | Self::TrustedProxies => None,
+            Self::PublicUrl | Self::Data | Self::MasterKeyFile | Self::TrustedProxies | Self::TracesUrl => None,
             Self::Listen => Some("127.0.0.1:7070"),
             Self::OperationsListen => Some("127.0.0.1:7071"),
             Self::Log => Some("info"),
@@ -149,6 +152,11 @@ impl Key {
             Self::LoginsPerAddress => ("logins_per_address", "failed log-ins of one address in a window", NUMBER),
             Self::LoginWindow => ("login_window", "the window in which failed log-ins are counted", LENGTH),
             Self::HashingAtOnce => ("hashing_at_once", "password hashes at once", "a whole number from 1 to 65535"),
+            Self::TracesUrl => (
+                "traces_url",
+                "where traces are sent, by OTLP over HTTP",
+                "a URL like http://127.0.0.1:4318/v1/traces, without a user or password in it",
+            ),
             Self::HashingQueue => ("hashing_queue", "password hashes that may wait", "a whole number from 1 to 65535"),
         }
     }

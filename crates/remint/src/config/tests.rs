@@ -244,3 +244,19 @@ fn what_is_shown_as_a_default_is_the_default() {
     };
     assert_eq!(printed(&all), printed(&without));
 }
+
+#[test]
+fn a_collector_is_named_by_a_url_without_a_password_and_only_where_traces_are_built_in() {
+    for wrong in
+        ["127.0.0.1:4318", "ftp://collector", "http://", "http://user:secret@collector/v1/traces", "http://a b"]
+    {
+        let refused = scene().complete().flag(Key::TracesUrl, wrong).refused();
+        assert!(refused.contains("without a user or password") && !refused.contains("secret@"), "{refused}");
+    }
+    let good = scene().complete().flag(Key::TracesUrl, "http://127.0.0.1:4318/v1/traces");
+    if crate::traces::BUILT_IN {
+        assert!(good.load().is_ok());
+    } else {
+        assert!(good.refused().contains("--features traces"));
+    }
+}

@@ -187,11 +187,12 @@ impl Store {
 
     fn order(&self, order: Order) -> Result<(), StoreError> {
         let orders = self.0.orders.read().unwrap_or_else(PoisonError::into_inner);
+        let orders = orders.as_ref().ok_or(StoreError::Closed)?;
         self.0.waiting.fetch_add(1, Ordering::Relaxed); // before the writer can take it
-        let refused = match orders.as_ref().ok_or(StoreError::Closed).map(|orders| orders.try_send(order)) {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(TrySendError::Full(_))) => StoreError::Busy,
-            Ok(Err(TrySendError::Disconnected(_))) | Err(_) => StoreError::Closed,
+        let refused = match orders.try_send(order) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(_)) => StoreError::Busy,
+            Err(TrySendError::Disconnected(_)) => StoreError::Closed,
         };
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
         Err(refused)

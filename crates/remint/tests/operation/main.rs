@@ -6,6 +6,7 @@
 mod backup;
 mod backup_command;
 mod config;
+mod deploy;
 mod doctor;
 mod follow;
 mod metrics;
@@ -14,3 +15,5 @@ mod purge;
 #[path = "../http/scene.rs"]
 #[allow(dead_code, reason = "the scene of the HTTP tests has more props than are used here")]
 mod scene;
+#[cfg(feature = "traces")]
+mod traces;
