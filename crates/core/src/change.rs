@@ -137,6 +137,20 @@ pub enum Taken {
     },
 }
 
+/// Something that means nothing to anybody any more ([`crate::retention`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// A counter, unless somebody began to count again: then it has not expired by this time.
+    Counter {
+        /// What was counted.
+        key: String,
+        /// It goes only if it had expired by then.
+        by: Timestamp,
+    },
+    /// An event of the feed, by its number. Never the last one: whoever has heard all of it has that place.
+    Event(u64),
+}
+
 /// Everything that one decision writes.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
@@ -152,6 +166,8 @@ pub struct Changes {
     pub returns: Vec<String>,
     /// Counters to forget.
     pub resets: Vec<String>,
+    /// What is to be forgotten.
+    pub forgotten: Vec<Forgotten>,
     /// Events to append to the feed, in this order.
     pub notices: Vec<Notice>,
 }
@@ -204,6 +220,13 @@ impl Changes {
         self
     }
 
+    /// With something forgotten.
+    #[must_use]
+    pub fn forget(mut self, forgotten: Forgotten) -> Self {
+        self.forgotten.push(forgotten);
+        self
+    }
+
     /// With an event.
     #[must_use]
     pub fn notice(mut self, notice: Notice) -> Self {
@@ -213,13 +236,14 @@ impl Changes {
 
     /// Whether it is one row written, and nothing beside it.
     pub fn is_one_write(&self) -> bool {
-        let Self { writes, deletes, expects, takes, returns, resets, notices } = self;
+        let Self { writes, deletes, expects, takes, returns, resets, forgotten, notices } = self;
         writes.len() == 1
             && deletes.is_empty()
             && expects.is_empty()
             && takes.is_empty()
             && returns.is_empty()
             && resets.is_empty()
+            && forgotten.is_empty()
             && notices.is_empty()
     }
 
@@ -231,6 +255,7 @@ impl Changes {
             && self.takes.is_empty()
             && self.returns.is_empty()
             && self.resets.is_empty()
+            && self.forgotten.is_empty()
             && self.notices.is_empty()
     }
 }

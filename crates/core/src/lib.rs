@@ -25,6 +25,7 @@ pub mod notice;
 pub mod policy;
 pub mod refresh;
 pub mod refusal;
+pub mod retention;
 pub mod rev;
 pub mod rolling;
 pub mod scope;

@@ -1,7 +1,7 @@
 //! The parts of a running server, put together once. Never decides anything.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use remint_core::id::ClientId;
@@ -11,6 +11,7 @@ use crate::account::line::Lines;
 use crate::account::password::Passwords;
 use crate::account::throttle::Throttle;
 use crate::clock::Clock;
+use crate::config::Reloader;
 use crate::entropy::Entropy;
 use crate::failure::Failure;
 use crate::feed::Hub;
@@ -20,6 +21,7 @@ use crate::http::origin::KnownOrigins;
 use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::listen::Drain;
 use crate::mint::Mint;
+use crate::proxies::Proxies;
 use crate::ready::Doubt;
 use crate::settings::{Issuer, Settings};
 use crate::store::{Apis, Keys, LongestLife, OpenError, Store, StoreError, StoreOptions};
@@ -56,6 +58,10 @@ pub struct Parts {
     pub changing: Lines,
     /// How often log-ins may be tried.
     pub throttle: Throttle,
+    /// Whose word counts about where a request came from.
+    pub proxies: Proxies,
+    /// Where the settings came from; nowhere under `remint dev`.
+    pub reloader: OnceLock<Reloader>,
     /// Whether commits may be missing.
     pub doubt: Doubt,
     /// Whether the server is going down.
@@ -121,6 +127,8 @@ impl App {
             mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
             passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
             throttle: Throttle::new(&settings.limits, &keyring),
+            proxies: Proxies::new(&settings.trusted_proxies),
+            reloader: OnceLock::new(),
             logging_in: Lines::new(LOG_INS_ABREAST),
             changing: Lines::new(1),
             origins: KnownOrigins::default(),

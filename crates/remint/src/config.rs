@@ -15,15 +15,20 @@ use zeroize::Zeroizing;
 use crate::keyring::MasterKey;
 use crate::listen;
 use crate::settings::{AddressRange, Issuer, Settings};
+use crate::traces;
 
 mod environment;
 mod key;
+mod reload;
+mod show;
 mod source;
 #[cfg(test)]
 mod tests;
 
 pub use environment::Environment;
 pub use key::Key;
+pub use reload::{Reloaded, Reloader};
+pub use show::{Shown, show};
 use source::Sources;
 
 /// Where the file is looked for, if no other is named: in the working directory.
@@ -117,7 +122,7 @@ impl Config {
         let mut read = Reading { sources: &sources, wrong: Vec::new() };
         let settings = read.settings();
         let listen = read.or(Key::Listen, SocketAddr::from(([127, 0, 0, 1], 7070)));
-        let operations_listen = read.or(Key::OperationsListen, SocketAddr::from(([127, 0, 0, 1], 7071)));
+        let operations_listen = read.operations_listen();
         if listen == operations_listen && listen.port() != 0 {
             read.wrong.push(format!(
                 "`listen` and `operations_listen` are both {listen}: operators need an address of their own"
@@ -136,6 +141,17 @@ impl Config {
             }
             (_, _, wrong) => Err(BadConfig(wrong)),
         }
+    }
+
+    /// Where operators are answered: what a health check needs to know.
+    ///
+    /// # Errors
+    /// [`BadConfig`] where the sources cannot be read, or the address is none.
+    pub fn operations_listen(flags: &Flags, environment: &Environment) -> Result<SocketAddr, BadConfig> {
+        let sources = Sources::gather(flags, environment)?;
+        let mut read = Reading { sources: &sources, wrong: Vec::new() };
+        let address = read.operations_listen();
+        if read.wrong.is_empty() { Ok(address) } else { Err(BadConfig(read.wrong)) }
     }
 
     /// The data directory alone, as far as it is set: what the command line needs to find a running server.
@@ -184,6 +200,10 @@ impl Reading<'_> {
         self.parsed(key, positive).unwrap_or(default)
     }
 
+    fn operations_listen(&mut self) -> SocketAddr {
+        self.or(Key::OperationsListen, SocketAddr::from(([127, 0, 0, 1], 7071)))
+    }
+
     fn duration(&mut self, key: Key, default: Duration) -> Duration {
         self.parsed(key, duration).unwrap_or(default)
     }
@@ -201,6 +221,7 @@ impl Reading<'_> {
         limits.login_window = self.duration(Key::LoginWindow, limits.login_window);
         limits.hashing_at_once = usize::from(self.positive(Key::HashingAtOnce, 2_u16));
         limits.hashing_queue = usize::from(self.positive(Key::HashingQueue, 32_u16));
+        settings.traces_url = self.traces_url();
         settings.keys.jwks_max_age = self.duration(Key::JwksMaxAge, settings.keys.jwks_max_age);
         settings.keys.rotate_every = self.duration(Key::RotateKeysEvery, settings.keys.rotate_every);
         Some(settings)
@@ -233,6 +254,24 @@ impl Reading<'_> {
             }
         }
         proxies
+    }
+
+    /// A URL that is safe to show: nobody's password stands in it.
+    fn traces_url(&mut self) -> Option<String> {
+        let url = self.parsed(Key::TracesUrl, |text| {
+            let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
+            let host = rest.split('/').next().unwrap_or_default();
+            let plain = !host.is_empty() && !host.contains('@') && text.bytes().all(|b| b.is_ascii_graphic());
+            plain.then(|| text.to_owned())
+        })?;
+        if !traces::BUILT_IN {
+            let origin = &self.sources.value(Key::TracesUrl)?.origin;
+            self.wrong.push(format!(
+                "`traces_url` ({origin}): this binary was built without traces. Build it with `--features traces`, or \
+                 remove the setting"
+            ));
+        }
+        Some(url)
     }
 
     fn limits(&mut self) -> listen::Limits {

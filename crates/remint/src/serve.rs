@@ -14,10 +14,11 @@ use tokio::task::JoinSet;
 
 use crate::app::{App, StartError};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Reloader};
 use crate::entropy::Entropy;
 use crate::listen::{Limits, Listener, Server};
-use crate::{control, http, ready, telemetry};
+use crate::traces::{NoTraces, Traces};
+use crate::{control, http, jobs, ready, telemetry};
 
 /// How often the keyring is asked what is due.
 const KEYRING_EVERY: Duration = Duration::from_secs(30);
@@ -62,6 +63,9 @@ pub enum ServeError {
     /// The control socket.
     #[error("the control socket cannot be opened in the data directory: {0}")]
     Control(io::Error),
+    /// The collector of traces.
+    #[error(transparent)]
+    Traces(#[from] NoTraces),
     /// The signals of the process.
     #[error("the signals of this process cannot be watched: {0}")]
     Signals(io::Error),
@@ -71,20 +75,23 @@ pub enum ServeError {
 ///
 /// # Errors
 /// Where it cannot start.
-pub async fn serve(config: Config) -> Result<(), ServeError> {
+pub async fn serve(config: Config, reloader: Reloader) -> Result<(), ServeError> {
     let _log = telemetry::log_to_stderr(&config.log).map_err(ServeError::Log)?;
     make_private(&config.settings.data)?;
     let public = bind(config.listen, "listen").await?;
     let operations = bind(config.operations_listen, "operations_listen").await?;
     let app = App::open(config.settings, config.master_key, Clock::system(), Entropy::system()).await?;
+    let _ = app.reloader.set(reloader); // nobody else has this app yet
     let limits = Limits { request_time: app.settings.timing.server_deadline, ..config.limits };
     let local = |listener: &TcpListener| listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let (listen, operations_listen) = (local(&public), local(&operations));
+    let traces = Traces::to(app.settings.traces_url.as_deref())?;
     let mut house = House::new(app.clone(), limits)?;
-    house.open(http::router(app.clone()), vec![public]);
+    house.open(traces.around(http::router(app.clone()), &app.proxies), vec![public]);
     house.open(telemetry::operations(app.clone(), app.drain.clone()), vec![operations]);
     tracing::info!(issuer = %app.settings.issuer, listen, operations = operations_listen, "serving");
     house.run().await;
+    traces.end().await;
     Ok(())
 }
 
@@ -123,6 +130,8 @@ pub struct House {
     /// Watched from the first: whoever is told that it serves may stop it.
     terminate: Signal,
     interrupt: Signal,
+    /// Reloads the configuration, where there is one; without one a terminal that goes takes the server with it.
+    hangup: Option<Signal>,
 }
 
 impl fmt::Debug for House {
@@ -146,10 +155,13 @@ impl House {
             jobs: JoinSet::new(),
             terminate: watched(SignalKind::terminate())?,
             interrupt: watched(SignalKind::interrupt())?,
+            hangup: app.reloader.get().map(|_| watched(SignalKind::hangup())).transpose()?,
         };
-        house.listen(http::admin::router(app.clone()), control, Limits { request_time: COMMAND_TIME, ..limits });
+        house.listen(http::control::router(app.clone()), control, Limits { request_time: COMMAND_TIME, ..limits });
         let lost_and_found = app.store.lost_and_found();
         house.jobs.spawn(ready::watch(app.doubt.clone(), app.clock.clone(), lost_and_found));
+        house.jobs.spawn(jobs::upkeep::run());
+        house.jobs.spawn(jobs::purge::run(app.clone()));
         house.jobs.spawn(tend_keys(app));
         Ok(house)
     }
@@ -162,13 +174,16 @@ impl House {
     }
 
     fn listen(&mut self, router: Router, listener: Listener, limits: Limits) {
-        let router = telemetry::observed(router, limits.request_time, &self.app.settings.trusted_proxies);
+        let router = telemetry::observed(router, limits.request_time, self.app.proxies.clone());
         let server = Server { router, limits, drain: self.app.drain.clone() };
         self.servers.spawn(server.run(listener));
     }
 
     /// Runs until SIGTERM or SIGINT, drains, and closes the store.
     pub async fn run(mut self) {
+        if let Some(hangup) = self.hangup.take() {
+            self.jobs.spawn(jobs::reload::run(self.app.clone(), hangup));
+        }
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -105,6 +105,11 @@ impl FromStr for AddressRange {
 }
 
 impl AddressRange {
+    /// Whether the range holds more than any network of one owner: below a /8 of IPv4, a /7 of IPv6.
+    pub const fn is_too_wide(&self) -> bool {
+        self.prefix < if self.base.is_ipv4() { 8 } else { 7 }
+    }
+
     /// Whether the address lies in the range; an IPv4 address in IPv6 clothes is its IPv4 self.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.base, address.to_canonical()) {
@@ -185,6 +190,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Lives of keys.
     pub keys: KeyLives,
+    /// The collector of traces.
+    pub traces_url: Option<String>,
 }
 
 impl Settings {
@@ -200,6 +207,7 @@ impl Settings {
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
             keys: KeyLives::default(),
+            traces_url: None,
         }
     }
 }

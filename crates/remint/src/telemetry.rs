@@ -24,7 +24,8 @@ use crate::clock::Stopwatch;
 use crate::config::{Log, LogFormat};
 use crate::lines::{Lines, Writing};
 use crate::listen::{Drain, Peer, bounded};
-use crate::settings::AddressRange;
+use crate::meters;
+use crate::proxies::Proxies;
 use crate::store::{FeedHead, StoreError};
 
 /// The header that names a request in the log and in its answer.
@@ -46,8 +47,16 @@ pub fn log_to_stderr(log: &Log) -> std::io::Result<Writing> {
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
     // An error says that there is a log already: in tests, that of another scene.
     let _ = match log.format {
-        LogFormat::Text => subscriber.with_ansi(false).try_init().map_err(drop),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init().map_err(drop),
+        LogFormat::Text => {
+            let subscriber = subscriber.with_ansi(false).with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            subscriber.try_init().map(|()| filtered_by(move |filter| handle.reload(filter).is_ok())).map_err(drop)
+        }
+        LogFormat::Json => {
+            let subscriber = subscriber.json().flatten_event(true).with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            subscriber.try_init().map(|()| filtered_by(move |filter| handle.reload(filter).is_ok())).map_err(drop)
+        }
     };
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -56,16 +65,32 @@ pub fn log_to_stderr(log: &Log) -> std::io::Result<Writing> {
     Ok(writing)
 }
 
+/// Puts another filter into the place of the log's.
+type Refilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+static REFILTER: OnceLock<Refilter> = OnceLock::new();
+
+fn filtered_by(refilter: impl Fn(EnvFilter) -> bool + Send + Sync + 'static) {
+    let _ = REFILTER.set(Box::new(refilter)); // there is one log in a process
+}
+
+/// Filters the log by this from now on. Answers whether it could.
+pub fn set_filter(filter: &str) -> bool {
+    EnvFilter::try_new(filter).is_ok_and(|filter| REFILTER.get().is_some_and(|refilter| refilter(filter)))
+}
+
 /// The metrics of this process. The first call begins to count.
 pub fn metrics() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).map(PrometheusBuilder::build_recorder);
+        let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).and_then(meters::buckets);
+        let recorder = recorder.map(PrometheusBuilder::build_recorder);
         let recorder = recorder.unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
         let handle = recorder.handle();
         // An error says that somebody else counts in this process: then `/metrics` stays empty.
         let _ = metrics::set_global_recorder(recorder);
         describe();
+        meters::describe();
         handle
     })
 }
@@ -90,14 +115,14 @@ fn describe() {
 #[derive(Clone, Debug)]
 struct Watch {
     request_time: Duration,
-    trusted_proxies: std::sync::Arc<[AddressRange]>,
+    proxies: Proxies,
 }
 
 /// The router with a bound on its time, a request id, a line in the log and a count for every request: one layer, for
 /// each costs every request the same again.
-pub fn observed(router: Router, request_time: Duration, trusted_proxies: &[AddressRange]) -> Router {
+pub fn observed(router: Router, request_time: Duration, proxies: Proxies) -> Router {
     metrics();
-    router.layer(from_fn_with_state(Watch { request_time, trusted_proxies: trusted_proxies.into() }, observe))
+    router.layer(from_fn_with_state(Watch { request_time, proxies }, observe))
 }
 
 async fn observe(State(watch): State<Watch>, request: Request, next: Next) -> Response {
@@ -142,8 +167,7 @@ impl Watch {
     /// The id that a trusted proxy gave the request.
     fn inherited_id(&self, request: &Request) -> Option<HeaderValue> {
         let peer = request.extensions().get::<Peer>()?.ip()?;
-        let trusted = self.trusted_proxies.iter().any(|range| range.contains(peer));
-        let id = request.headers().get(REQUEST_ID).filter(|_| trusted)?;
+        let id = request.headers().get(REQUEST_ID).filter(|_| self.proxies.trust(peer))?;
         let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         let good = (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(plain);
         good.then(|| id.clone())
@@ -163,9 +187,12 @@ fn next_id() -> HeaderValue {
 /// What operators ask: `/livez`, `/readyz`, `/metrics`. Never on the public listener.
 pub fn operations(app: App, drain: Drain) -> Router {
     const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-    let metrics = || async {
+    let scraped = app.clone();
+    let metrics = move || {
+        meters::sample(&scraped);
         metrics().run_upkeep();
-        ([(CONTENT_TYPE, PROMETHEUS)], metrics().render())
+        let text = metrics().render();
+        async move { ([(CONTENT_TYPE, PROMETHEUS)], text) }
     };
     let ready = move || {
         let (app, drain) = (app.clone(), drain.clone());
@@ -216,7 +243,7 @@ mod tests {
     fn router() -> Router {
         let known = || async { (axum::Extension(KnownClient("demo".parse().unwrap())), "hello") };
         let router = Router::new().route("/users/{id}", get(known));
-        observed(router, Duration::from_secs(5), &["10.0.0.0/8".parse().unwrap()])
+        observed(router, Duration::from_secs(5), Proxies::new(&["10.0.0.0/8".parse().unwrap()]))
     }
 
     fn request(path: &str, peer: &str, id: Option<&str>) -> Request {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -65,7 +66,7 @@ pub fn counter_of(user: UserId) -> String {
 pub struct Throttle(Arc<Inner>);
 
 struct Inner {
-    limits: Limits,
+    limits: ArcSwap<Limits>,
     key: hmac::Key,
     networks: Mutex<Networks>,
 }
@@ -75,7 +76,12 @@ impl Throttle {
     /// node and after every start: otherwise a restart would forget them, and only them.
     pub fn new(limits: &Limits, keyring: &Keyring) -> Self {
         let key = keyring.derived("remint throttle");
-        Self(Arc::new(Inner { limits: *limits, key, networks: Mutex::default() }))
+        Self(Arc::new(Inner { limits: ArcSwap::from_pointee(*limits), key, networks: Mutex::default() }))
+    }
+
+    /// Counts by these limits from now on.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.0.limits.store(Arc::new(*limits));
     }
 
     /// Counts an attempt at `account` from `address`, and says whether it may go on. What it counted is committed when
@@ -92,13 +98,10 @@ impl Throttle {
         now: Timestamp,
     ) -> Result<Attempt, Throttled> {
         let attempt = Attempt { counter: self.counter(account), network: network(address) };
-        self.networks().take(attempt.network, &self.0.limits, now)?;
-        let take = Take {
-            key: attempt.counter(),
-            limit: self.0.limits.logins_per_account,
-            window: self.0.limits.login_window,
-            at: now,
-        };
+        let limits = **self.0.limits.load();
+        self.networks().take(attempt.network, &limits, now)?;
+        let take =
+            Take { key: attempt.counter(), limit: limits.logins_per_account, window: limits.login_window, at: now };
         match store.commit(Changes::none().take(take)).await? {
             Commit::Done { taken, .. } => match taken.first() {
                 Some(Taken::Exhausted { retry_after }) => {

@@ -92,11 +92,20 @@ impl Question for Newest {
 pub async fn run(app: &App) -> Result<Value, AdminError> {
     let apis: Vec<Api> = app.store.read(Apis).await?.iter().map(|api| Api::clone(api)).collect();
     let clients = app.store.read(Clients).await?;
-    let mut findings = vec![integrity(app).await, clock(app).await?, keys(app, &apis)];
+    let mut findings = vec![integrity(app).await, clock(app).await?, keys(app, &apis), rotation(app)];
+    findings.extend(forwarded(app));
     if clients.is_empty() {
         findings.push(Finding::warning("clients", "there is no client: make one with `remint client create`"));
     }
     findings.extend(clients.iter().flat_map(|one| client(app, one, &apis)));
+    let called = |api: &Api| clients.iter().any(|client| client.apis.contains(&api.audience));
+    findings.extend(apis.iter().filter(|api| !called(api)).map(|api| {
+        let found = format!(
+            "`{}`: no client may call it. Name it in `--api` of `remint client create` or `update`, or remove it",
+            api.id
+        );
+        Finding::warning("api", found)
+    }));
     Ok(json!({ "checks": findings.iter().map(Finding::view).collect::<Vec<_>>() }))
 }
 
@@ -134,6 +143,34 @@ fn keys(app: &App, apis: &[Api]) -> Finding {
             format!("no current key for {}: `remint key rotate PURPOSE --at-once`", missing.join(", ")),
         )
     }
+}
+
+/// Keys are replaced by the running server when they are due: one that is much older says that none has run, or that it
+/// could not.
+fn rotation(app: &App) -> Finding {
+    const CHECK: &str = "key rotation";
+    let (now, period) = (app.clock.now(), app.settings.keys.rotate_every);
+    let overdue = |key: &&crate::keyring::KeyInfo| {
+        key.state == KeyState::Current && now.since(key.since) > period.saturating_add(period / 10)
+    };
+    match app.keyring.list().iter().find(overdue) {
+        Some(key) => {
+            let (days, purpose) = (now.since(key.since).as_secs() / (24 * 3600), key.purpose.as_str());
+            let found = format!(
+                "the {purpose} key has been in use for {days} days, longer than `rotate_keys_every`: start the server, \
+                 see its log, or `remint key rotate {purpose}`"
+            );
+            Finding::warning(CHECK, found)
+        }
+        None => Finding::ok(CHECK, "no key is overdue"),
+    }
+}
+
+/// Whether somebody whose word does not count has said where requests came from.
+fn forwarded(app: &App) -> Option<Finding> {
+    let found = "X-Forwarded-For arrives from an address that is not in `trusted_proxies`, and is not believed: if that is \
+                 your proxy, every log-in seems to come from it, and one attacker can lock out everybody. Add its address";
+    app.proxies.went_unheeded().then(|| Finding::warning("forwarded", found))
 }
 
 fn client(app: &App, client: &Client, apis: &[Api]) -> Vec<Finding> {

@@ -69,7 +69,7 @@ impl Setup {
             return Err(CliError::new(Exit::NotFound, message));
         }
         let app = self.app(data).await?;
-        Ok((endpoints::admin::router(app.clone()), app))
+        Ok((endpoints::control::router(app.clone()), app))
     }
 
     /// The installation, opened in this process.
@@ -95,17 +95,27 @@ impl Setup {
 impl Answerer {
     /// The answer to one request, or the error that it says.
     pub(super) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, CliError> {
-        let request = request(method, path, body)?;
-        let (status, bytes) = match self {
-            Self::Running(socket) => exchange(socket, request).await?,
-            Self::Here(here) => {
-                let answered = here.0.clone().oneshot(request).await;
-                read(answered.map_err(CliError::failed)?).await?
-            }
-        };
+        let (status, bytes) = read(self.send(request(method, path, body)?).await?).await?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|_| CliError::failed(format!("the server answered {status}, and not in JSON")))?;
         if status.is_success() { Ok(value) } else { Err(refused(status, &value)) }
+    }
+
+    /// The body of an answer that is no JSON, as it comes; or the error that it says.
+    pub(super) async fn stream(&self, path: &str) -> Result<Body, CliError> {
+        let response = self.send(request(Method::GET, path, None)?).await?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        let (status, bytes) = read(response).await?;
+        Err(refused(status, &serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, CliError> {
+        match self {
+            Self::Running(socket) => exchange(socket, request).await,
+            Self::Here(here) => here.0.clone().oneshot(request).await.map_err(CliError::failed),
+        }
     }
 
     /// Gives the lock on the data directory back.
@@ -125,18 +135,17 @@ fn request(method: Method, path: &str, body: Option<Value>) -> Result<Request<Bo
     built.map_err(CliError::usage)
 }
 
-async fn exchange(socket: &Path, request: Request<Body>) -> Result<(StatusCode, Vec<u8>), CliError> {
+/// The connection lives as long as the answer is read.
+async fn exchange(socket: &Path, request: Request<Body>) -> Result<Response<Body>, CliError> {
     let gone = |error: &dyn std::fmt::Display| {
         CliError::new(Exit::NotFound, format!("{} does not answer: {error}", socket.display()))
     };
     let stream = UnixStream::connect(socket).await.map_err(|error| gone(&error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| gone(&error))?;
-    let driving = tokio::spawn(connection);
+    tokio::spawn(connection);
     let response = sender.send_request(request).await.map_err(|error| gone(&error))?;
-    let answer = read(response.map(Body::new)).await;
-    driving.abort();
-    answer
+    Ok(response.map(Body::new))
 }
 
 async fn read(response: Response<Body>) -> Result<(StatusCode, Vec<u8>), CliError> {

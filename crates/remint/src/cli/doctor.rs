@@ -2,7 +2,7 @@
 //! server runs it opens the data as a server would: an earlier schema is brought to the latest, and a directory without
 //! data gets its file and its first keys.
 
-use std::net::ToSocketAddrs as _;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -15,18 +15,22 @@ use super::{CliError, Exit, Setup};
 use crate::admin::checks::Finding;
 use crate::config::{Config, DEV_MARKER};
 use crate::dev;
-use crate::settings::{Issuer, Settings};
+use crate::settings::{AddressRange, Issuer, Settings};
 
 /// How long an address is tried.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(setup: &Setup) -> Result<(), CliError> {
+    if let Err(wrong) = Config::data(&setup.flags, &setup.environment) {
+        return report(setup, &[Finding::error("configuration", wrong.to_string()).view()]);
+    }
     let data = setup.data()?;
-    let mut findings = vec![directory(&data)];
+    let mut findings = vec![directory(&data), space(&data)];
     match settings(setup, &data) {
-        Ok(settings) => {
+        Ok((settings, operations)) => {
             findings.push(Finding::ok("configuration", "every setting can be used"));
             findings.extend(outside(&settings));
+            findings.extend(operations.map(operators_alone));
             findings.push(reachable(&settings.issuer).await);
         }
         Err(wrong) => findings.push(Finding::error("configuration", wrong.message)),
@@ -36,6 +40,10 @@ pub(super) async fn run(setup: &Setup) -> Result<(), CliError> {
         Ok(stored) => checks.extend(stored),
         Err(error) => checks.push(Finding::error("server", error.message).view()),
     }
+    report(setup, &checks)
+}
+
+fn report(setup: &Setup, checks: &[Value]) -> Result<(), CliError> {
     let errors = checks.iter().filter(|check| check["grade"] == json!("error")).count();
     setup.print(&json!({ "checks": checks }))?;
     match errors {
@@ -45,22 +53,64 @@ pub(super) async fn run(setup: &Setup) -> Result<(), CliError> {
     }
 }
 
-fn settings(setup: &Setup, data: &Path) -> Result<Settings, CliError> {
+/// With the address for operators, where one is set.
+fn settings(setup: &Setup, data: &Path) -> Result<(Settings, Option<SocketAddr>), CliError> {
     if data.join(DEV_MARKER).exists() {
-        return Ok(dev::settings_of(data)?.0);
+        return Ok((dev::settings_of(data)?.0, None));
     }
-    Ok(Config::load(&setup.flags, &setup.environment)?.settings)
+    let config = Config::load(&setup.flags, &setup.environment)?;
+    Ok((config.settings, Some(config.operations_listen)))
 }
 
 fn directory(data: &Path) -> Finding {
     const CHECK: &str = "data directory";
     match data.metadata() {
         Err(error) => Finding::error(CHECK, format!("{}: {error}. Start the server once", data.display())),
+        Ok(metadata) if metadata.permissions().mode() & 0o022 != 0 => Finding::error(
+            CHECK,
+            format!("others can put files there, and the server does not start: chmod 700 {}", data.display()),
+        ),
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
             Finding::warning(CHECK, format!("others can enter {0}: chmod 700 {0}", data.display()))
         }
         Ok(_) => Finding::ok(CHECK, format!("{}, for this user only", data.display())),
     }
+}
+
+/// Whether the disk has room: a full one refuses every log-in and every refresh.
+fn space(data: &Path) -> Finding {
+    const CHECK: &str = "disk";
+    const ENOUGH_BYTES: u64 = 1 << 30;
+    const TIGHT_BYTES: u64 = 64 << 20;
+    let Ok(found) = rustix::fs::statvfs(data) else {
+        return Finding::warning(CHECK, "how much room is left cannot be found out");
+    };
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let said = format!("{} MiB are free", free >> 20);
+    let what = "remove what is not needed there, or move the data to a larger disk";
+    match free {
+        ENOUGH_BYTES.. => Finding::ok(CHECK, said),
+        TIGHT_BYTES.. => Finding::warning(CHECK, format!("{said}: {what}")),
+        _ => Finding::error(CHECK, format!("{said}: commits will soon be refused; {what}")),
+    }
+}
+
+/// Whether the metrics are for operators only.
+fn operators_alone(listen: SocketAddr) -> Finding {
+    const CHECK: &str = "operators";
+    let ip = listen.ip().to_canonical();
+    let private = match ip {
+        std::net::IpAddr::V4(ip) => ip.is_private() || ip.is_loopback(),
+        std::net::IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback(),
+    };
+    if private {
+        return Finding::ok(CHECK, format!("answered at {listen}"));
+    }
+    let found = format!(
+        "`operations_listen` is {listen}: whoever reaches that port reads the metrics. Set it to 127.0.0.1 or a private \
+         address, or see that a firewall closes the port"
+    );
+    Finding::warning(CHECK, found)
 }
 
 /// What the settings say about the world outside.
@@ -70,37 +120,71 @@ fn outside(settings: &Settings) -> Vec<Finding> {
     } else {
         Finding::warning("public URL", "http works on this machine only: for others, put a proxy with TLS in front")
     };
-    let proxies = if settings.trusted_proxies.is_empty() && settings.issuer.as_str().starts_with("https://") {
-        Finding::warning(
-            "trusted proxies",
-            "none: with a proxy in front every log-in seems to come from it, and one attacker can lock out everybody. \
-             Set `trusted_proxies` to its address",
-        )
-    } else {
-        Finding::ok("trusted proxies", format!("{}", settings.trusted_proxies.len()))
-    };
-    vec![issuer, proxies]
+    vec![issuer, proxies(settings)]
 }
 
-/// Whether somebody listens at the public URL. Whether its certificate is good is not looked at.
+fn proxies(settings: &Settings) -> Finding {
+    const CHECK: &str = "trusted proxies";
+    let trusted = &settings.trusted_proxies;
+    if trusted.iter().any(AddressRange::is_too_wide) {
+        let found = "`trusted_proxies` holds nearly everybody: whoever connects can say where a request comes from, and \
+                     guess passwords without limit. Name the addresses of your proxies only";
+        return Finding::error(CHECK, found);
+    }
+    if trusted.is_empty() && settings.issuer.as_str().starts_with("https://") {
+        let found = "none: with a proxy in front every log-in seems to come from it, and one attacker can lock out \
+                     everybody. Set `trusted_proxies` to its address";
+        return Finding::warning(CHECK, found);
+    }
+    Finding::ok(CHECK, format!("{}", trusted.len()))
+}
+
+/// Whether this issuer answers at its public URL: the metadata of RFC 8414 section 3.1, fetched as a client would.
 async fn reachable(issuer: &Issuer) -> Finding {
     const CHECK: &str = "reachable";
-    let (scheme, host) = issuer.origin().as_str().split_once("://").unwrap_or_default();
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    let port = if scheme == "https" { 443 } else { 80 };
-    let address = if has_port { host.to_owned() } else { format!("{host}:{port}") };
-    let tried = async {
-        let resolving = address.clone();
-        let all =
-            tokio::task::spawn_blocking(move || resolving.to_socket_addrs()).await.map_err(std::io::Error::other)?;
-        let all: Vec<_> = all?.collect();
-        tokio::net::TcpStream::connect(all.as_slice()).await
+    let url = format!("{}/.well-known/oauth-authorization-server{}", issuer.origin().as_str(), issuer.path());
+    let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => return Finding::warning(CHECK, format!("not tried: {error}. Are CA certificates installed?")),
     };
-    match tokio::time::timeout(PATIENCE, tried).await {
-        Ok(Ok(_)) => Finding::ok(CHECK, format!("{address} answers from here")),
-        Ok(Err(error)) => Finding::warning(CHECK, format!("{address} does not answer from here: {error}")),
-        Err(_) => Finding::warning(CHECK, format!("{address} does not answer from here within {PATIENCE:?}")),
+    let answer = match client.get(&url).send().await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let cause = deepest(&error);
+            let found = format!(
+                "{url} does not answer from here: {cause}. Look at the name in DNS, the proxy and its certificate"
+            );
+            return Finding::warning(CHECK, found);
+        }
+    };
+    let status = answer.status();
+    let metadata = answer.bytes().await.ok().and_then(|body| serde_json::from_slice::<Value>(&body).ok());
+    match metadata.as_ref().and_then(|metadata| metadata["issuer"].as_str()) {
+        Some(found) if found == issuer.as_str() => Finding::ok(CHECK, format!("{issuer:?} answers from here")),
+        Some(other) => {
+            let other: String = other.chars().filter(|c| !c.is_control()).take(128).collect();
+            let found = format!(
+                "{url} is answered by another issuer, {other}: correct `public_url`, or let the proxy pass that URL to `listen`"
+            );
+            Finding::error(CHECK, found)
+        }
+        None => {
+            let found = format!(
+                "{url} answers {status}, and not with the metadata of an issuer: let the proxy pass that URL to `listen`"
+            );
+            Finding::error(CHECK, found)
+        }
     }
+}
+
+/// What went wrong first: what it led to says only which URL was asked.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 /// What is stored, looked at by the running server or by this process.

@@ -15,11 +15,12 @@ use serde_json::{Value, json};
 mod ask;
 mod commands;
 mod doctor;
+mod health;
 mod inspect;
 mod password;
 mod show;
 
-use crate::config::{BadConfig, Config, Environment, Flags, Key};
+use crate::config::{BadConfig, Config, Environment, Flags, Key, Reloader};
 use crate::dev::DevError;
 use crate::serve::ServeError;
 use crate::{dev, serve};
@@ -68,6 +69,18 @@ enum Command {
     Token(inspect::Token),
     /// Check this installation, and say what to do
     Doctor,
+    /// Ask the running server whether it is ready
+    Health,
+    /// The configuration
+    #[command(subcommand)]
+    Config(commands::config::Configuration),
+    /// Copy all data into one file, while the server runs
+    Backup {
+        /// The file, which must not be there
+        file: PathBuf,
+    },
+    /// Put a backup into a data directory without data, and say what may have revived
+    Restore(commands::backup::Restore),
     /// Print the version
     Version,
 }
@@ -220,7 +233,8 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Dev(options) => Ok(dev::dev(cli.data, options).await?),
         Command::Serve(serving) => {
             serving.into_flags(&mut setup.flags);
-            Ok(serve::serve(Config::load(&setup.flags, &setup.environment)?).await?)
+            let reloader = Reloader::new(&setup.flags, &setup.environment)?;
+            Ok(serve::serve(Config::load(&setup.flags, &setup.environment)?, reloader).await?)
         }
         Command::User(command) => commands::user::run(&setup, command).await,
         Command::Client(command) => commands::client::run(&setup, command).await,
@@ -229,6 +243,10 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Key(command) => commands::key::run(&setup, command).await,
         Command::Token(command) => inspect::run(setup.json, command),
         Command::Doctor => doctor::run(&setup).await,
+        Command::Health => health::run(&setup).await,
+        Command::Config(command) => commands::config::run(&setup, command).await,
+        Command::Backup { file } => commands::backup::backup(&setup, &file).await,
+        Command::Restore(command) => commands::backup::run(&setup, command).await,
         Command::Version => {
             let version = json!({ "version": env!("CARGO_PKG_VERSION"), "schema": crate::store::LATEST_SCHEMA });
             setup.print(&version)

@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value};
 
 /// The lists that there are, each with the columns that fit on a screen, in their order; `--json` shows all.
-const LISTS: [(&str, &[&str]); 7] = [
+const LISTS: [(&str, &[&str]); 8] = [
     ("users", &["id", "identifiers", "status", "cv", "attributes"]),
     ("clients", &["id", "policy", "apis", "scopes", "first_party", "confidential", "disabled"]),
     ("apis", &["id", "audience", "algorithm", "scopes"]),
@@ -14,6 +14,7 @@ const LISTS: [(&str, &[&str]); 7] = [
     ("sessions", &["sid", "client_id", "created_at", "last_seen", "ends_at", "over", "address", "user_agent"]),
     ("keys", &["kid", "purpose", "state", "since", "signs_at"]),
     ("checks", &["grade", "check", "found"]),
+    ("settings", &["setting", "value", "source"]),
 ];
 
 /// The text for an answer.

@@ -40,11 +40,13 @@ pub enum Key {
     HashingAtOnce,
     /// Password hashes that may wait.
     HashingQueue,
+    /// The collector of traces.
+    TracesUrl,
 }
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::PublicUrl,
         Self::Data,
         Self::MasterKeyFile,
@@ -62,6 +64,7 @@ impl Key {
         Self::LoginWindow,
         Self::HashingAtOnce,
         Self::HashingQueue,
+        Self::TracesUrl,
     ];
 
     /// Its name in the file.
@@ -94,6 +97,34 @@ impl Key {
         matches!(self, Self::TrustedProxies)
     }
 
+    /// Whether it can be swapped while the server runs.
+    pub(super) const fn is_live(self) -> bool {
+        matches!(
+            self,
+            Self::TrustedProxies | Self::Log | Self::LoginsPerAccount | Self::LoginsPerAddress | Self::LoginWindow
+        )
+    }
+
+    /// What it is where it is not set, as text; nothing where it must be set, or is empty.
+    pub(super) const fn default_text(self) -> Option<&'static str> {
+        match self {
+            Self::PublicUrl | Self::Data | Self::MasterKeyFile | Self::TrustedProxies | Self::TracesUrl => None,
+            Self::Listen => Some("127.0.0.1:7070"),
+            Self::OperationsListen => Some("127.0.0.1:7071"),
+            Self::Log => Some("info"),
+            Self::LogFormat => Some("text"),
+            Self::Connections => Some("10000"),
+            Self::DrainTime => Some("10s"),
+            Self::JwksMaxAge => Some("5m"),
+            Self::RotateKeysEvery => Some("90d"),
+            Self::LoginsPerAccount => Some("10"),
+            Self::LoginsPerAddress => Some("100"),
+            Self::LoginWindow => Some("15m"),
+            Self::HashingAtOnce => Some("2"),
+            Self::HashingQueue => Some("32"),
+        }
+    }
+
     const fn described(self) -> (&'static str, &'static str, &'static str) {
         const ADDRESS: &str = "an address and a port like 127.0.0.1:7070 or [::1]:7070";
         const LENGTH: &str = "a length of time like 30s, 5m, 12h or 90d";
@@ -121,6 +152,11 @@ impl Key {
             Self::LoginsPerAddress => ("logins_per_address", "failed log-ins of one address in a window", NUMBER),
             Self::LoginWindow => ("login_window", "the window in which failed log-ins are counted", LENGTH),
             Self::HashingAtOnce => ("hashing_at_once", "password hashes at once", "a whole number from 1 to 65535"),
+            Self::TracesUrl => (
+                "traces_url",
+                "where traces are sent, by OTLP over HTTP",
+                "a URL like http://127.0.0.1:4318/v1/traces, without a user or password in it",
+            ),
             Self::HashingQueue => ("hashing_queue", "password hashes that may wait", "a whole number from 1 to 65535"),
         }
     }

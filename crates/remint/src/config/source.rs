@@ -57,6 +57,11 @@ impl Sources {
         self.found.get(&key)
     }
 
+    /// The texts of a setting, as far as it is set.
+    pub(super) fn texts(&self, key: Key) -> Option<&[String]> {
+        self.found.get(&key).map(|found| found.values.as_slice())
+    }
+
     fn read_file(&mut self, path: &Path) -> Result<(), BadConfig> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| BadConfig::one(format!("the configuration {} cannot be read: {error}", path.display())))?;

@@ -227,3 +227,36 @@ fn a_length_of_time_is_a_number_and_its_unit() {
         assert_eq!(secs(wrong), None, "{wrong}");
     }
 }
+
+#[test]
+fn what_is_shown_as_a_default_is_the_default() {
+    let mut all = scene().complete();
+    for key in Key::ALL {
+        if let Some(default) = key.default_text() {
+            all = all.flag(key, default);
+        }
+    }
+    let without = scene().complete();
+    let printed = |scene: &Scene| {
+        let config = scene.load().unwrap();
+        let settings = crate::settings::Settings { data: "data".into(), ..config.settings };
+        format!("{settings:?} {:?} {:?} {:?} {:?}", config.listen, config.operations_listen, config.limits, config.log)
+    };
+    assert_eq!(printed(&all), printed(&without));
+}
+
+#[test]
+fn a_collector_is_named_by_a_url_without_a_password_and_only_where_traces_are_built_in() {
+    for wrong in
+        ["127.0.0.1:4318", "ftp://collector", "http://", "http://user:secret@collector/v1/traces", "http://a b"]
+    {
+        let refused = scene().complete().flag(Key::TracesUrl, wrong).refused();
+        assert!(refused.contains("without a user or password") && !refused.contains("secret@"), "{refused}");
+    }
+    let good = scene().complete().flag(Key::TracesUrl, "http://127.0.0.1:4318/v1/traces");
+    if crate::traces::BUILT_IN {
+        assert!(good.load().is_ok());
+    } else {
+        assert!(good.refused().contains("--features traces"));
+    }
+}

@@ -9,7 +9,6 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use remint_core::session::Device;
 
-use crate::account::throttle::client_address;
 use crate::app::App;
 use crate::listen::Peer;
 
@@ -28,7 +27,7 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let peer = parts.extensions.get::<Peer>().and_then(Peer::ip).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let forwarded = parts.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
-        let address = client_address(peer, forwarded, &app.settings.trusted_proxies);
+        let address = app.proxies.client_address(peer, forwarded);
         let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Ok(Self { address, device: Device::new(user_agent, &address.to_string()) })
     }

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::feed::Terms;
 use crate::http::credentials::Credentials;
 use crate::http::error::OAuthError;
+use crate::meters::Following;
 
 /// Server-sent events ([`remint_core::feed`]); resumes at `Last-Event-ID` where that lies in this history.
 pub async fn follow(State(app): State<App>, headers: HeaderMap) -> Result<Response, OAuthError> {
@@ -25,8 +26,8 @@ pub async fn follow(State(app): State<App>, headers: HeaderMap) -> Result<Respon
     let terms =
         Terms { api: (api.id.clone(), api.rev), audience: api.audience.clone(), heartbeat: app.settings.heartbeat };
     let follower = app.hub.follow(terms, last, hello(&app, api.audience.as_str()), app.clock.now()).await?;
-    let frames = stream::unfold(follower, |mut follower| async move {
-        follower.next().await.map(|frame| (Ok::<_, Infallible>(frame), follower))
+    let frames = stream::unfold((follower, Following::begin()), |(mut follower, counted)| async move {
+        follower.next().await.map(|frame| (Ok::<_, Infallible>(frame), (follower, counted)))
     });
     let frames = frames.take_until(Box::pin(app.drain.begun()));
     let headers = [(CONTENT_TYPE, feed::CONTENT_TYPE), (CACHE_CONTROL, "no-store")];

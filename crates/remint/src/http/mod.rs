@@ -6,6 +6,7 @@ pub mod admin;
 pub mod answer;
 pub mod body;
 pub mod caller;
+pub mod control;
 pub mod credentials;
 pub mod discovery;
 pub mod error;

@@ -32,6 +32,7 @@ use crate::http::credentials::{Credentials, bearer};
 use crate::http::error::{BearerError, OAuthError};
 use crate::http::origin;
 use crate::http::token::wanted;
+use crate::meters;
 use crate::store::{Held, SessionById, SessionsOf};
 use crate::telemetry::KnownClient;
 
@@ -94,7 +95,7 @@ pub async fn open(
         device: caller.device,
         again,
     };
-    let issued = login(&app, &client, &attempt).await?;
+    let issued = meters::login(login(&app, &client, &attempt).await)?;
     Ok((Extension(KnownClient(client.id.clone())), issued))
 }
 
@@ -146,7 +147,7 @@ pub async fn renewal(
     let bearer = Bearer::account_or_api(&app, token).await?;
     from_own_page(&app, &headers, &bearer).await?;
     let nothing = || (StatusCode::NO_CONTENT, [(CACHE_CONTROL, "no-store")]).into_response();
-    Ok(renew(&app, &bearer).await?.map_or_else(nothing, IntoResponse::into_response))
+    Ok(meters::refresh(renew(&app, &bearer).await)?.map_or_else(nothing, IntoResponse::into_response))
 }
 
 /// The query of `DELETE /session`.

@@ -13,6 +13,7 @@ use crate::http::body::Form;
 use crate::http::credentials::Credentials;
 use crate::http::error::OAuthError;
 use crate::http::origin;
+use crate::meters;
 use crate::telemetry::KnownClient;
 
 /// Answers the token response of RFC 6749 section 5.1, or the error of section 5.2.
@@ -30,7 +31,7 @@ pub async fn post(
         "refresh_token" => {
             let presented = form.required("refresh_token")?;
             let interactive = interactive(form.optional("interactive"))?;
-            refresh(&app, &client, presented, interactive, &wanted).await
+            meters::refresh(refresh(&app, &client, presented, interactive, &wanted).await)
         }
         "client_credentials" => client_credentials(&app, &client, &wanted).await,
         _ => Err(BadRequest::UnsupportedGrant.into()),

@@ -178,7 +178,7 @@ impl<Q: Question> Question for BeforeCommit<Q> {
 }
 
 /// Where a page of users or sessions begins: behind this id, or at the first.
-fn behind(after: Option<&[u8; 16]>) -> [Param<'_>; 2] {
+pub(super) fn behind(after: Option<&[u8; 16]>) -> [Param<'_>; 2] {
     after.map_or([Param::Int(i64::MIN), Param::blob(&[])], rows::slotted)
 }
 

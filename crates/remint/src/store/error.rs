@@ -63,6 +63,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// The file is a copy: served as it is, it would pass for the history that went on after it was taken.
+    #[error("{} is a backup: move it elsewhere and restore it with `remint restore FILE`", path.display())]
+    Backup {
+        /// The file.
+        path: PathBuf,
+    },
     /// A later version of this program wrote the file.
     #[error("{} has schema {found}, this program knows up to {known}: install a newer version", path.display())]
     Newer {

@@ -12,6 +12,9 @@ use super::rows;
 /// Marks the file as ours: `RMNT`.
 const APPLICATION_ID: u32 = 0x524d_4e54;
 
+/// The table that only a copy has (made by `remint backup`): it is restored, never served as it is.
+pub(super) const BACKUP_MARK: &str = "backup";
+
 /// The step to schema N is the N-th. A step that was released never changes.
 const STEPS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
@@ -20,24 +23,14 @@ pub const LATEST: u32 = STEPS.len() as u32;
 
 /// Brings the file to [`LATEST`]. `seed` is where the history of a new file begins.
 pub(super) fn migrate(connection: &mut Connection, path: &Path, seed: [u8; 16]) -> Result<(), OpenError> {
-    let path = || path.to_path_buf();
-    let database = |source: Error| match source.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::NotOurs { path: path() },
-        Some(ErrorCode::ReadOnly) => OpenError::ReadOnly { path: path() },
-        _ => OpenError::Database { path: path(), source },
-    };
+    let database = |source| refused(path, source);
     connection
         .create_scalar_function(c"slot", 1, FunctionFlags::SQLITE_DETERMINISTIC, |id| Ok(rows::slot(&id.get(0)?)))
         .map_err(database)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database)?;
-    let number = |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, u32>(0)).map_err(database);
-    let (application, found) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
-    let empty = number("SELECT COUNT(*) FROM sqlite_schema")? == 0;
-    if application != APPLICATION_ID && !(application == 0 && found == 0 && empty) {
-        return Err(OpenError::NotOurs { path: path() });
-    }
-    if found > LATEST {
-        return Err(OpenError::Newer { path: path(), found, known: LATEST });
+    let found = schema_of_ours(&transaction, path)?;
+    if is_backup(&transaction).map_err(database)? {
+        return Err(OpenError::Backup { path: path.to_path_buf() });
     }
     let seed = format!("x'{:032x}'", u128::from_be_bytes(seed));
     for step in STEPS.iter().skip(found as usize) {
@@ -48,4 +41,34 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, seed: [u8; 16]) 
         transaction.pragma_update(None, "user_version", LATEST).map_err(database)?;
     }
     transaction.commit().map_err(database)
+}
+
+/// The schema of a file that is ours and not of a later version; 0 where it is empty.
+pub(super) fn schema_of_ours(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
+    let database = |source| refused(path, source);
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).map_err(database);
+    let (application, found) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
+    let empty = number("SELECT COUNT(*) FROM sqlite_schema")? == 0;
+    if application != APPLICATION_ID && !(application == 0 && found == 0 && empty) {
+        return Err(OpenError::NotOurs { path: path.to_path_buf() });
+    }
+    if found > LATEST {
+        return Err(OpenError::Newer { path: path.to_path_buf(), found, known: LATEST });
+    }
+    Ok(found)
+}
+
+/// Whether the file is a copy that `remint backup` made.
+pub(super) fn is_backup(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    connection.query_row(sql, [BACKUP_MARK], |row| row.get::<_, u32>(0)).map(|tables| tables > 0)
+}
+
+fn refused(path: &Path, source: Error) -> OpenError {
+    let path = path.to_path_buf();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotOurs { path },
+        Some(ErrorCode::ReadOnly) => OpenError::ReadOnly { path },
+        _ => OpenError::Database { path, source },
+    }
 }

@@ -9,12 +9,14 @@ mod ask;
 mod documents;
 mod error;
 mod migrate;
+mod past;
 mod record;
 mod rows;
 mod sqlite;
 mod take;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use remint_core::change::{Changes, Row, RowKey, Taken};
 use remint_core::event::Cursor;
+use remint_core::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock::Stopwatch;
@@ -36,7 +39,9 @@ pub use ask::{
 };
 pub use error::{OpenError, StoreError};
 pub use migrate::LATEST as LATEST_SCHEMA;
+pub use past::{CounterLimits, FeedForgotten, SessionEnd, SessionLimits};
 pub use record::{BadColumn, Field, Param, Record};
+pub use sqlite::{BadBackup, Examined, examine, raise};
 pub use take::Counted;
 
 /// How the store works. The defaults fit a server with a million sessions.
@@ -110,6 +115,7 @@ struct Inner {
     scanners: Arc<Readers>,
     scans: Arc<Semaphore>,
     orders: RwLock<Option<SyncSender<Order>>>,
+    waiting: Arc<AtomicUsize>,
     writer: Mutex<Option<JoinHandle<()>>>,
     feed_grew: watch::Receiver<u64>,
     found: watch::Receiver<u64>,
@@ -135,6 +141,7 @@ impl Store {
         let (found, found_receiver) = watch::channel(0);
         let (sender, orders) = sync_channel(options.queue);
         let scans = Arc::new(Semaphore::new(options.scans.max(1)));
+        let waiting = Arc::new(AtomicUsize::new(0));
         let writer = Writer {
             connection,
             documents,
@@ -143,6 +150,7 @@ impl Store {
             options,
             feed_grew,
             found,
+            taken: Arc::clone(&waiting),
             lost: false,
             since_look: 0,
         };
@@ -152,6 +160,7 @@ impl Store {
             scanners,
             scans,
             orders: RwLock::new(Some(sender)),
+            waiting,
             writer: Mutex::new(Some(writer)),
             feed_grew: feed_receiver,
             found: found_receiver,
@@ -182,7 +191,7 @@ impl Store {
     }
 
     /// Commits changes: all of them or none. What is expected is looked at first; then rows are removed, rows written,
-    /// counters raised, counters forgotten, events appended. The answer comes when the disk has it. A caller that goes
+    /// counters raised, counters forgotten, what means nothing any more forgotten, events appended. The answer comes when the disk has it. A caller that goes
     /// away does not stop it.
     ///
     /// # Errors
@@ -195,11 +204,31 @@ impl Store {
 
     fn order(&self, order: Order) -> Result<(), StoreError> {
         let orders = self.0.orders.read().unwrap_or_else(PoisonError::into_inner);
-        match orders.as_ref().ok_or(StoreError::Closed)?.try_send(order) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(StoreError::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(StoreError::Closed),
-        }
+        let orders = orders.as_ref().ok_or(StoreError::Closed)?;
+        self.0.waiting.fetch_add(1, Ordering::Relaxed); // before the writer can take it
+        let refused = match orders.try_send(order) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(_)) => StoreError::Busy,
+            Err(TrySendError::Disconnected(_)) => StoreError::Closed,
+        };
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        Err(refused)
+    }
+
+    /// How many commits wait for the writer.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Writes everything as it stands into the file at `to`, which must be there and be empty. Readers and commits go on
+    /// meanwhile; what is committed after the copy began is not in it. `now` is kept in the copy.
+    ///
+    /// # Errors
+    /// Where the store or the file fails; then what is at `to` is of no use.
+    pub async fn copy_to(&self, to: std::path::PathBuf, now: Timestamp) -> Result<(), StoreError> {
+        let file = self.0.scanners.file()?;
+        let copied = tokio::task::spawn_blocking(move || sqlite::copy(&file, &to, now));
+        copied.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// The number of the last event that was committed. It only wakes: what the feed holds is asked of the store.
@@ -240,6 +269,14 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shut();
     }
+}
+
+/// Takes the lock beside the data file at `path`, which need not be there: nobody opens it as long as the answer lives.
+///
+/// # Errors
+/// Where another process has it, and where the file system refuses.
+pub fn lock(path: &Path) -> Result<std::fs::File, OpenError> {
+    sqlite::lock_beside(path)
 }
 
 /// Starts the thread that writes. It keeps the lock on the file until its connection is closed.

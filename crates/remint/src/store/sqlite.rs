@@ -1,5 +1,6 @@
 //! Where SQLite differs: how it binds, reads and fails. Its writer, its readers and its file have a room each.
 
+mod backup;
 mod file;
 mod readers;
 mod writer;
@@ -10,7 +11,9 @@ use rusqlite::{CachedStatement, Connection, Error, ErrorCode, ToSql};
 use super::error::StoreError;
 use super::record::{Field, Param, Record};
 
-pub(super) use file::{DataFile, wal_frames};
+pub(super) use backup::copy;
+pub use backup::{BadBackup, Examined, examine, raise};
+pub(super) use file::{DataFile, lock_beside, wal_frames};
 pub(super) use readers::{Commits, Readers};
 pub(super) use writer::{Asking, Order, Wanted, Writer};
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use remint::store::{
-    AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ClientById, Clients, Commit, Counter,
-    DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedHead, Holding, IdentifiersOf, Keys, LongestLife, Question,
-    Reader, SessionById, SessionsDerivedWith, SessionsOf, Store, StoreError, UserById, Users,
+    AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ClientById, Clients, Commit, Counter, CounterLimits,
+    DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedForgotten, FeedHead, Holding, IdentifiersOf, Keys,
+    LongestLife, Question, Reader, SessionById, SessionLimits, SessionsDerivedWith, SessionsOf, Store, StoreError,
+    UserById, Users,
 };
-use remint_core::change::{Changes, Identifier, Row, RowKey, Take, Taken};
+use remint_core::change::{Changes, Forgotten, Identifier, Row, RowKey, Take, Taken};
 use remint_core::client::{Api, Client};
 use remint_core::event::{ChainHash, Cursor};
 use remint_core::id::{SessionId, UserId};
@@ -386,6 +387,40 @@ pub(crate) async fn the_feed_forgets_nothing_that_still_matters(at: impl Fixture
     assert_eq!(store.read(FeedAt(0)).await.unwrap(), Some(origin));
     assert_eq!((store.read(FeedAt(4)).await.unwrap(), store.read(FeedAt(u64::MAX)).await.unwrap()), (None, None));
     assert!(store.read(FeedAfter { seq: u64::MAX, limit: 9 }).await.unwrap().is_empty());
+}
+
+pub(crate) async fn what_is_over_is_found_in_slices_and_only_that_is_forgotten(at: impl Fixture) {
+    let (store, secs) = (at.open(), Timestamp::from_secs);
+    let over = session(2, &user(1)).ended(EndReason::Theft, secs(77));
+    done(&store, writes([1, 3].map(|n| Row::Session(session(n, &user(1)))).into_iter().chain([Row::Session(over)])))
+        .await;
+    let first = store.read(SessionLimits { after: None, limit: 2 }).await.unwrap();
+    assert_eq!(first.iter().map(|end| end.limits.ended_at).collect::<Vec<_>>(), [None, Some(secs(77))]);
+    let rest = store.read(SessionLimits { after: Some(first[1].sid), limit: 2 }).await.unwrap();
+    let third = session(3, &user(1));
+    assert_eq!((rest.len(), rest[0].sid, rest[0].rev), (1, sid(3), Rev::from_stored(1)));
+    assert_eq!((rest[0].limits.idle_at, rest[0].limits.absolute_at), (third.idle_at, third.absolute_at));
+
+    done(&store, attempt(5, 100)).await;
+    let all = store.read(CounterLimits { after: String::new(), limit: 9 }).await.unwrap();
+    let (key, expires_at) = all[0].clone();
+    assert!(store.read(CounterLimits { after: key.clone(), limit: 9 }).await.unwrap().is_empty());
+    let counter = |by| Changes::none().forget(Forgotten::Counter { key: key.clone(), by });
+    done(&store, counter(expires_at.minus(Duration::from_micros(1)))).await;
+    assert!(store.read(Counter(key.clone())).await.unwrap().is_some(), "it has not expired by then");
+    done(&store, counter(expires_at)).await;
+    assert!(store.read(Counter(key.clone())).await.unwrap().is_none());
+
+    let notices: Vec<_> = [(1, 50), (2, 10), (3, 99), (4, 5)].map(|(n, forget)| ended(n, 1, forget)).into();
+    let (_, head) = done(&store, Changes { notices, ..Changes::none() }).await;
+    let by = |time, limit| FeedForgotten { by: secs(time), limit };
+    assert_eq!(store.read(by(50, 9)).await.unwrap(), [2, 1], "the first to be forgotten first, and never the last");
+    assert_eq!(store.read(by(49, 9)).await.unwrap(), [2]);
+    assert_eq!(store.read(by(50, 1)).await.unwrap(), [2]);
+    done(&store, [2, 4, 9].into_iter().fold(Changes::none(), |all, seq| all.forget(Forgotten::Event(seq)))).await;
+    let left = store.read(FeedAfter { seq: 0, limit: 9 }).await.unwrap();
+    assert_eq!(left.iter().map(|entry| entry.cursor.seq).collect::<Vec<_>>(), [1, 3, 4]);
+    assert_eq!((store.read(FeedAt(2)).await.unwrap(), store.read(FeedAt(4)).await.unwrap()), (None, head));
 }
 
 pub(crate) async fn a_question_is_one_snapshot(at: impl Fixture) {

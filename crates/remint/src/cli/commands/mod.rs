@@ -1,7 +1,9 @@
 //! The administrative commands: each is one request to the administrative endpoints. Never decides anything.
 
 pub(super) mod api;
+pub(super) mod backup;
 pub(super) mod client;
+pub(super) mod config;
 pub(super) mod key;
 pub(super) mod session;
 pub(super) mod user;

@@ -25,13 +25,7 @@ pub(in crate::store) struct DataFile {
 impl DataFile {
     /// Takes the lock beside the file, then makes the file if there is none: readable and writable by its owner only.
     pub(in crate::store) fn lock(path: &Path, patience: Duration) -> Result<Self, OpenError> {
-        let lock_path = path.with_extension("lock");
-        let lock = private_file(&lock_path)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: lock_path }),
-            Err(TryLockError::Error(source)) => return Err(OpenError::Io { path: lock_path, source }),
-        }
+        let lock = lock_beside(path)?;
         private_file(path)?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let synced = File::open(directory).and_then(|directory| directory.sync_all());
@@ -57,7 +51,8 @@ impl DataFile {
         Ok(connection)
     }
 
-    fn connect(&self) -> rusqlite::Result<Connection> {
+    /// A connection; the caller says what for.
+    pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(self.patience)?;
@@ -102,6 +97,17 @@ pub(in crate::store) fn wal_frames(connection: &Connection, sql: &'static str) -
         let count = |frames: i64| u64::try_from(frames).unwrap_or(0);
         (count(all), count(moved))
     })
+}
+
+/// The lock beside a data file, held as long as the answer lives.
+pub(in crate::store) fn lock_beside(path: &Path) -> Result<File, OpenError> {
+    let lock_path = path.with_extension("lock");
+    let lock = private_file(&lock_path)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: lock_path }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path: lock_path, source }),
+    }
 }
 
 /// Opens a file of the owner's own, or makes it. Where it is there with wider permissions, they are narrowed.

@@ -116,6 +116,11 @@ impl Readers {
         state.open -= before - state.idle.len();
     }
 
+    /// The file, until the store is closed.
+    pub(in crate::store) fn file(&self) -> Result<Arc<DataFile>, StoreError> {
+        self.state().file.clone().ok_or(StoreError::Closed)
+    }
+
     /// Closes what is not lent now, and waits for the rest to come back. Nothing is lent any more.
     pub(in crate::store) fn close(&self) {
         let mut state = self.state();

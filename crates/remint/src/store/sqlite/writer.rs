@@ -3,10 +3,11 @@
 //! Never answers before the disk has it, and never says "done" of something that may not be there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use remint_core::change::{Changes, Row, RowKey, Take, Taken};
+use remint_core::change::{Changes, Forgotten, Row, RowKey, Take, Taken};
 use remint_core::event::{ChainHash, Cursor, Notice};
 use remint_core::rev::Rev;
 use rusqlite::{Connection, ErrorCode};
@@ -16,6 +17,7 @@ use super::file::PAGE_BYTES;
 use super::readers::{Commits, Readers};
 use super::{execute, failed, wal_frames};
 use crate::clock::Stopwatch;
+use crate::meters;
 use crate::store::ask::{Question, Reader};
 use crate::store::documents::Documents;
 use crate::store::error::StoreError;
@@ -82,6 +84,8 @@ pub(in crate::store) struct Writer {
     pub(in crate::store) options: StoreOptions,
     pub(in crate::store) feed_grew: watch::Sender<u64>,
     pub(in crate::store) found: watch::Sender<u64>,
+    /// How many orders wait: each that is taken from the queue is counted down.
+    pub(in crate::store) taken: Arc<AtomicUsize>,
     /// The file failed, and no commit has succeeded since.
     pub(in crate::store) lost: bool,
     /// Commits since the size of the log was last looked at.
@@ -150,6 +154,7 @@ impl Writer {
     fn work(&mut self, orders: impl Iterator<Item = Order>) -> bool {
         let (mut questions, mut batch) = (Vec::new(), Vec::new());
         for order in orders {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
             match order {
                 Order::Ask(question) => questions.push(question),
                 Order::Commit(wanted) => batch.extend(wanted.in_time(self.options.longest_wait)),
@@ -182,7 +187,9 @@ impl Writer {
     fn commit(&mut self, batch: Vec<Wanted>) {
         let (all, waiting): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|order| (order.changes, (order.answer, order.waited))).unzip();
+        let took = Stopwatch::start();
         let outcome = self.transaction(&all);
+        meters::committed(all.len(), took.elapsed());
         if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
             self.lost = true;
         }
@@ -317,7 +324,25 @@ impl Writer {
         for counter in &changes.resets {
             execute(&self.connection, "DELETE FROM counters WHERE key = $1", &[Param::text(counter)])?;
         }
+        for forgotten in &changes.forgotten {
+            self.forget(forgotten)?;
+        }
         Ok(taken)
+    }
+
+    /// One that is gone already, or means something again, is passed over.
+    fn forget(&self, forgotten: &Forgotten) -> Result<(), Stop> {
+        match forgotten {
+            Forgotten::Counter { key, by } => {
+                let sql = "DELETE FROM counters WHERE key = $1 AND expires_at <= $2";
+                execute(&self.connection, sql, &[Param::text(key), Param::time(*by)])?;
+            }
+            Forgotten::Event(seq) => {
+                let sql = "DELETE FROM feed WHERE seq = $1 AND seq < (SELECT seq FROM feed_head WHERE one = 1)";
+                execute(&self.connection, sql, &[number(*seq)?])?;
+            }
+        }
+        Ok(())
     }
 
     fn expect(&self, key: &RowKey, rev: Rev) -> Result<(), Stop> {

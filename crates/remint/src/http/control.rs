@@ -1,0 +1,112 @@
+//! What the control socket serves: administration, and beside it what only the operator of this very machine may do.
+//! Never served on the network, whatever scope a token has: a backup is all that there is.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+
+use crate::admin::AdminError;
+use crate::app::App;
+use crate::http::admin;
+use crate::jobs;
+use crate::store::StoreError;
+
+/// The copy while it is made, in the data directory: there is as much room as the data needs, and nobody else.
+const UNFINISHED: &str = "backup.partial";
+const CHUNK_BYTES: usize = 128 * 1024;
+
+/// The router of the control socket.
+pub fn router(app: App) -> Router {
+    let operation = Router::new()
+        .route("/admin/api/backup", get(backup))
+        .route("/admin/api/config/reload", post(reload))
+        .with_state(app.clone());
+    admin::router(app).merge(operation)
+}
+
+/// The configuration is looked at again, and what can be swapped is; where anything is wrong, nothing.
+async fn reload(State(app): State<App>) -> Result<Response, AdminError> {
+    let wrong = |why: String| AdminError::Invalid { field: None, why };
+    let reloaded = tokio::task::spawn_blocking(move || jobs::reload::now(&app)).await;
+    let reloaded = reloaded.map_err(|error| wrong(error.to_string()))?.map_err(|bad| wrong(bad.to_string()))?;
+    let nothing = || wrong("this server has no configuration: `remint dev` started it".to_owned());
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(reloaded.ok_or_else(nothing)?)).into_response())
+}
+
+/// A copy of the whole store as it stands, as one SQLite file. It is made first and then sent, so that a slow reader
+/// holds nobody up; of the copy nothing is left behind.
+async fn backup(State(app): State<App>) -> Result<Response, AdminError> {
+    let path = app.settings.data.join(UNFINISHED);
+    let mut unfinished = Unfinished::begin(path).map_err(disk)?.ok_or_else(|| AdminError::Exists {
+        what: "copy",
+        name: "a backup is being taken already: wait for it".to_owned(),
+    })?;
+    app.store.copy_to(unfinished.path.clone(), app.clock.now()).await?;
+    let file = unfinished.file.try_clone().map_err(disk)?;
+    let length = file.metadata().map_err(disk)?.len();
+    unfinished.unlink();
+    let mut file = tokio::fs::File::from_std(file);
+    file.rewind().await.map_err(disk)?;
+    let chunks = stream::unfold((file, unfinished), |(mut file, unfinished)| async move {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        match file.read(&mut chunk).await {
+            Ok(0) => None,
+            Ok(read) => {
+                chunk.truncate(read);
+                Some((Ok(Bytes::from(chunk)), (file, unfinished)))
+            }
+            Err(error) => Some((Err(error), (file, unfinished))),
+        }
+    });
+    let mut response = Body::from_stream(chunks).into_response();
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.sqlite3"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    Ok(response)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+fn disk(error: io::Error) -> AdminError {
+    StoreError::Io { what: format!("the copy: {error}") }.into()
+}
+
+/// The file of a copy under way. Whoever holds its lock is the only one; what was left behind by a process that is gone
+/// is used again.
+struct Unfinished {
+    path: PathBuf,
+    file: File,
+}
+
+impl Unfinished {
+    /// `None` where another copy is under way.
+    fn begin(path: PathBuf) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        file.set_len(0)?;
+        Ok(Some(Self { path, file }))
+    }
+
+    /// The name goes; the file stays until it is sent.
+    fn unlink(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(%error, "the file of a backup stays behind: the next one uses it again");
+        }
+    }
+}

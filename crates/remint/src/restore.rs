@@ -1,0 +1,184 @@
+//! A backup put into the place of data that is lost. Looks at the copy first, raises what must be raised, opens its
+//! keyring, and only then gives it the name that a server opens. Never overwrites data, and never serves.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use remint_core::key::KeyState;
+use remint_core::key::Purpose;
+use serde_json::{Value, json};
+
+use crate::app::DATA_FILE;
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::keyring::{Keyring, KeyringError, MasterKey};
+use crate::serve::{ServeError, make_private};
+use crate::settings::Settings;
+use crate::store::{self, BadBackup, Examined, OpenError, Store, StoreOptions};
+
+/// The copy in the data directory until it is fit to be served.
+const UNFINISHED: &str = "restoring.db";
+/// What SQLite keeps beside a data file, and the lock.
+const BESIDE: [&str; 2] = ["db-wal", "db-shm"];
+
+/// Why nothing was restored. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// There is data already.
+    #[error("{} is there already, and nothing is overwritten: name another --data, or move it away", .0.display())]
+    Exists(PathBuf),
+    /// The copy cannot be used.
+    #[error(transparent)]
+    Backup(#[from] BadBackup),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] ServeError),
+    /// The file that is made of the copy.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The master key is not the one of the backup, or a key is damaged.
+    #[error("the keyring of the backup: {0}")]
+    Keyring(#[from] KeyringError),
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What was restored.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What the backup held.
+    pub examined: Examined,
+    /// The keys that are believed: one that was withdrawn after the backup is among them again.
+    pub believed: Vec<String>,
+    /// Whether every session was ended and every signing key replaced.
+    pub sessions_ended: bool,
+}
+
+/// Restores the backup `file` into the data directory of `settings`. With `end_sessions` nobody stays logged in, and no
+/// access token that is out is believed.
+///
+/// # Errors
+/// [`RestoreError`]; then the data directory holds no data, as before.
+pub async fn restore(
+    file: &Path,
+    settings: &Settings,
+    master: MasterKey,
+    (clock, entropy): (Clock, Entropy),
+    end_sessions: bool,
+) -> Result<Restored, RestoreError> {
+    let examined = store::examine(file)?;
+    make_private(&settings.data)?;
+    let place = settings.data.join(DATA_FILE);
+    let lock = store::lock(&place)?;
+    nothing_there(&place)?;
+    let unfinished = settings.data.join(UNFINISHED);
+    let made = async {
+        copied(file, &unfinished)?;
+        store::raise(&unfinished, entropy.bytes(), end_sessions)?;
+        keys_of(&unfinished, settings, master, (clock, entropy), end_sessions).await
+    };
+    let made = made.await;
+    for rest in BESIDE.iter().chain(&["lock"]).map(|extension| unfinished.with_extension(extension)) {
+        let _ = std::fs::remove_file(rest); // closed in order, the file has no log any more
+    }
+    let believed = made.inspect_err(|_| drop(std::fs::remove_file(&unfinished)))?;
+    let placed = std::fs::rename(&unfinished, &place).and_then(|()| File::open(&settings.data)?.sync_all());
+    placed.map_err(|source| RestoreError::Io { path: place, source })?;
+    drop(lock);
+    Ok(Restored { examined, believed, sessions_ended: end_sessions })
+}
+
+/// A log without its file would be played into the one that is restored.
+fn nothing_there(place: &Path) -> Result<(), RestoreError> {
+    let all = BESIDE.iter().map(|extension| place.with_extension(extension)).chain([place.to_owned()]);
+    match all.into_iter().find(|path| path.exists()) {
+        Some(path) => Err(RestoreError::Exists(path)),
+        None => Ok(()),
+    }
+}
+
+/// What an attempt that was cut off left behind is written over.
+fn copied(from: &Path, to: &Path) -> Result<(), RestoreError> {
+    let copy = || {
+        let mut source = File::open(from)?;
+        let _ = std::fs::remove_file(to);
+        let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+        io::copy(&mut source, &mut target)?;
+        target.sync_all()
+    };
+    copy().map_err(|source| RestoreError::Io { path: to.to_owned(), source })
+}
+
+/// Opens the keyring, as the server will; with `end_sessions` replaces every key that signs. Answers the believed keys.
+async fn keys_of(
+    path: &Path,
+    settings: &Settings,
+    master: MasterKey,
+    (clock, entropy): (Clock, Entropy),
+    end_sessions: bool,
+) -> Result<Vec<String>, RestoreError> {
+    let store = Store::open(path, StoreOptions::default(), entropy.bytes())?;
+    let opened = Keyring::open(store.clone(), master, clock, entropy, settings.keys, settings.timing).await;
+    let outcome = match opened {
+        Ok(keyring) if end_sessions => replaced(&keyring).await.map(|()| believed(&keyring)),
+        Ok(keyring) => Ok(believed(&keyring)),
+        Err(error) => Err(error),
+    };
+    store.close().await;
+    Ok(outcome?)
+}
+
+fn believed(keyring: &Keyring) -> Vec<String> {
+    let all = keyring.list().into_iter().filter(|key| key.state != KeyState::Withdrawn);
+    all.map(|key| format!("{} {}", key.purpose.as_str(), key.kid)).collect()
+}
+
+/// Withdraws what signs or has signed: a withdrawn current key makes room for a new one.
+async fn replaced(keyring: &Keyring) -> Result<(), KeyringError> {
+    let signing = |key: &crate::keyring::KeyInfo| key.purpose != Purpose::Refresh && key.state != KeyState::Withdrawn;
+    for key in keyring.list().into_iter().filter(signing) {
+        keyring.withdraw(&key.kid).await?;
+    }
+    Ok(())
+}
+
+impl Restored {
+    /// What an operator must know: what was restored, and what may have come back to life.
+    pub fn view(&self, now: remint_core::time::Timestamp) -> Value {
+        let Examined { taken_at, marked, users, live_sessions, .. } = &self.examined;
+        let age_secs = now.since(*taken_at).as_secs();
+        let mut revived = vec![
+            format!("sessions that ended after the backup: {live_sessions} were live in it, and go on"),
+            "changes of records, passwords and clients after the backup are undone; users who were disabled or deleted \
+             after it are active again"
+                .to_owned(),
+            format!("keys that were withdrawn after the backup are believed again: {}", self.believed.join(", ")),
+        ];
+        if self.sessions_ended {
+            revived[0] = format!("no session: all {live_sessions} that were live in the backup are ended");
+            revived.remove(2);
+        }
+        let next = if self.sessions_ended {
+            "everybody logs in again; repeat what was changed after the backup"
+        } else {
+            "repeat what was ended, changed and withdrawn after the backup; where you cannot know what that was, end every \
+             session: restore again with --end-all-sessions"
+        };
+        json!({
+            "taken_at": taken_at.secs(),
+            "age_seconds": age_secs,
+            "made_by_backup": marked,
+            "users": users,
+            "may_have_revived": revived,
+            "what_next": next,
+        })
+    }
+}
