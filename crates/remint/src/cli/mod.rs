@@ -16,6 +16,7 @@ mod ask;
 mod commands;
 mod doctor;
 mod inspect;
+mod life;
 mod password;
 mod show;
 
@@ -63,6 +64,9 @@ enum Command {
     /// Keys
     #[command(subcommand)]
     Key(commands::key::Key),
+    /// Policies: how sessions are renewed and when they end
+    #[command(subcommand)]
+    Policy(commands::policy::Policy),
     /// Tokens
     #[command(subcommand)]
     Token(inspect::Token),
@@ -227,6 +231,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Api(command) => commands::api::run(&setup, command).await,
         Command::Session(command) => commands::session::run(&setup, command).await,
         Command::Key(command) => commands::key::run(&setup, command).await,
+        Command::Policy(command) => commands::policy::run(&setup, command).await,
         Command::Token(command) => inspect::run(setup.json, command),
         Command::Doctor => doctor::run(&setup).await,
         Command::Version => {

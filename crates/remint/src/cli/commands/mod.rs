@@ -3,6 +3,7 @@
 pub(super) mod api;
 pub(super) mod client;
 pub(super) mod key;
+pub(super) mod policy;
 pub(super) mod session;
 pub(super) mod user;
 
