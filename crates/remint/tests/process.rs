@@ -234,6 +234,7 @@ fn a_port_that_is_taken_says_what_to_do() {
     let port = dev.host().rsplit(':').next().unwrap();
     let (code, message) = place.refused(&["dev", "--port", port, "--no-open", "--data", "other"]);
     assert!(code == 2 && message.contains("--port"), "{message}");
+    assert!(!place.path("other").exists(), "no folder is left behind");
 }
 
 #[test]
@@ -296,9 +297,9 @@ fn a_password_comes_from_standard_input_or_a_file_and_ends_every_session_when_it
     assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
     let answer = dev.ask("GET", "/session", &bearer(&tokens["account_token"]), None);
     assert!(answer.0 == 401 && answer.1.contains("password-changed"), "{}", answer.1);
-    fs::write(place.path("password"), "note G\n").unwrap();
+    fs::write(place.path("password"), "note G of 1843\n").unwrap();
     place.json(&["user", "create", "charles", "--password-file", "password", "--attribute", "nickname=Charles"]);
-    let body = json!({"identifier": "CHARLES", "password": "note G", "client_id": "demo-fixed"});
+    let body = json!({"identifier": "CHARLES", "password": "note G of 1843", "client_id": "demo-fixed"});
     assert_eq!(dev.ask("POST", "/session", "", Some(&body)).0, 200);
     place.json(&["user", "delete", "charles", "--yes"]);
     assert_eq!(dev.ask("POST", "/session", "", Some(&body)).0, 400);

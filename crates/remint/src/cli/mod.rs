@@ -12,12 +12,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
+mod apply;
 mod ask;
 mod commands;
 mod doctor;
 mod inspect;
 mod life;
+mod pages;
 mod password;
+mod remote;
 mod show;
 
 use crate::config::{BadConfig, Config, Environment, Flags, Key};
@@ -39,6 +42,8 @@ struct Cli {
     /// The configuration file [default: ./remint.toml if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    remote: remote::Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -52,6 +57,9 @@ enum Command {
     /// Users and their attributes
     #[command(subcommand)]
     User(commands::user::User),
+    /// Attributes: what a user record may hold
+    #[command(subcommand)]
+    Attribute(commands::attribute::Attribute),
     /// Clients: the applications
     #[command(subcommand)]
     Client(commands::client::Client),
@@ -64,14 +72,29 @@ enum Command {
     /// Keys
     #[command(subcommand)]
     Key(commands::key::Key),
+    /// The audit log: who did what to whom
+    #[command(subcommand)]
+    Audit(commands::audit::Audit),
     /// Policies: how sessions are renewed and when they end
     #[command(subcommand)]
     Policy(commands::policy::Policy),
     /// Tokens
     #[command(subcommand)]
     Token(inspect::Token),
+    /// Make an installation as a file declares it: attributes, apis, clients, users
+    Apply(apply::Apply),
     /// Check this installation, and say what to do
     Doctor,
+    /// Print the completion script of a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual: a page for each command into a directory, or all of it as text for `man -l -`
+    Man {
+        /// The directory, made if it is not there
+        directory: Option<PathBuf>,
+    },
     /// Print the version
     Version,
 }
@@ -184,16 +207,15 @@ struct Setup {
     json: bool,
     flags: Flags,
     environment: Environment,
+    remote: Option<remote::Address>,
 }
 
 /// Runs a command line, and says how it went.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print(); // nothing can be done where even that fails
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(error) => return misread(&arguments, &error),
     };
     let json = cli.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -208,6 +230,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// A command line that cannot be read, or that asks for help. With `--json` the error is JSON, as every other.
+fn misread(arguments: &[OsString], error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        return report(true, &CliError::usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end()));
+    }
+    let _ = error.print(); // nothing can be done where even that fails
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
 fn report(json: bool, error: &CliError) -> ExitCode {
     let text = if json { json!({ "error": error.message }).to_string() } else { format!("remint: {}", error.message) };
     let _ = writeln!(std::io::stderr(), "{text}"); // nothing can be done where even that fails
@@ -219,7 +251,10 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     if let Some(data) = &cli.data {
         flags.values.insert(Key::Data, vec![data.display().to_string()]);
     }
-    let mut setup = Setup { json: cli.json, flags, environment: Environment::of_process() };
+    let environment = Environment::of_process();
+    let is_local = matches!(cli.command, Command::Dev(_) | Command::Serve(_) | Command::Doctor);
+    let remote = cli.remote.address(&environment, is_local, cli.data.is_some())?;
+    let mut setup = Setup { json: cli.json, flags, environment, remote };
     match cli.command {
         Command::Dev(options) => Ok(dev::dev(cli.data, options).await?),
         Command::Serve(serving) => {
@@ -227,12 +262,17 @@ async fn run(cli: Cli) -> Result<(), CliError> {
             Ok(serve::serve(Config::load(&setup.flags, &setup.environment)?).await?)
         }
         Command::User(command) => commands::user::run(&setup, command).await,
+        Command::Attribute(command) => commands::attribute::run(&setup, command).await,
+        Command::Audit(command) => commands::audit::run(&setup, command).await,
         Command::Client(command) => commands::client::run(&setup, command).await,
         Command::Api(command) => commands::api::run(&setup, command).await,
         Command::Session(command) => commands::session::run(&setup, command).await,
         Command::Key(command) => commands::key::run(&setup, command).await,
         Command::Policy(command) => commands::policy::run(&setup, command).await,
         Command::Token(command) => inspect::run(setup.json, command),
+        Command::Apply(command) => apply::run(&setup, command).await,
+        Command::Completion { shell } => write_bytes(&pages::completion(shell)),
+        Command::Man { directory } => pages::manual(directory.as_deref()),
         Command::Doctor => doctor::run(&setup).await,
         Command::Version => {
             let version = json!({ "version": env!("CARGO_PKG_VERSION"), "schema": crate::store::LATEST_SCHEMA });
@@ -248,9 +288,14 @@ impl Setup {
     }
 }
 
-/// To standard output. Where nobody reads it any more, there is nobody to tell.
+/// To standard output.
 fn write(text: &str) -> Result<(), CliError> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
+    write_bytes(format!("{text}\n").as_bytes())
+}
+
+/// Where nobody reads it any more, there is nobody to tell.
+fn write_bytes(bytes: &[u8]) -> Result<(), CliError> {
+    match std::io::stdout().lock().write_all(bytes) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }

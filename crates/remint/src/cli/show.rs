@@ -6,13 +6,14 @@ use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value};
 
 /// The lists that there are, each with the columns that fit on a screen, in their order; `--json` shows all.
-const LISTS: [(&str, &[&str]); 7] = [
+const LISTS: [(&str, &[&str]); 8] = [
     ("users", &["id", "identifiers", "status", "cv", "attributes"]),
     ("clients", &["id", "policy", "apis", "scopes", "first_party", "confidential", "disabled"]),
     ("apis", &["id", "audience", "algorithm", "scopes"]),
     ("attributes", &["name", "type", "writable_by", "max_bytes", "recent_login"]),
     ("sessions", &["sid", "client_id", "created_at", "last_seen", "ends_at", "over", "address", "user_agent"]),
     ("keys", &["kid", "purpose", "state", "since", "signs_at"]),
+    ("entries", &["at", "actor", "act", "target", "reason", "address", "from", "names"]),
     ("checks", &["grade", "check", "found"]),
 ];
 
@@ -21,7 +22,10 @@ pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Object(members) => match list(members) {
             Some((name, _, [])) => format!("no {name}"),
-            Some((_, columns, rows)) => table(columns, rows),
+            Some((_, columns, rows)) => match members.get("next").and_then(Value::as_str) {
+                Some(next) => format!("{}\nmore: --after {}", table(columns, rows), scalar("", &Value::from(next))),
+                None => table(columns, rows),
+            },
             None => lines(members),
         },
         other => scalar("", other),
@@ -81,9 +85,9 @@ fn lines(members: &Map<String, Value>) -> String {
     members.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// One value. What is named `..._at`, `since` or `last_seen` is a time.
+/// One value. What is named `at`, `..._at`, `since` or `last_seen` is a time.
 fn scalar(name: &str, value: &Value) -> String {
-    let is_time = name.ends_with("_at") || matches!(name, "since" | "last_seen");
+    let is_time = name.ends_with("_at") || matches!(name, "at" | "since" | "last_seen");
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.chars().filter(|c| !c.is_control()).collect(),

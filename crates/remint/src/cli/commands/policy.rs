@@ -89,7 +89,7 @@ pub(in crate::cli) async fn run(setup: &Setup, command: Policy) -> Result<(), Cl
     };
     let policy = laid_over(asked.policy.as_deref(), lives, before.as_ref()).or(before);
     let client = with_policy(policy.unwrap_or_default())?;
-    let timing = Timing::default();
+    let timing = if asked.client.is_some() { setup.timing()? } else { Timing::default() };
     client.policy.check(&timing, []).map_err(CliError::usage)?;
     let usage = Usage {
         active: asked.active,

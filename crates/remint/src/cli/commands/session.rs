@@ -18,11 +18,17 @@ pub(in crate::cli) enum Session {
         /// Its sid
         sid: String,
     },
+    /// End every session of a user
+    EndAll {
+        /// The user's id or an identifier
+        user: String,
+    },
 }
 
 pub(in crate::cli) async fn run(setup: &Setup, command: Session) -> Result<(), CliError> {
     match command {
         Session::List { user } => setup.ask(Method::GET, &path("users", &user, "/sessions"), None).await,
+        Session::EndAll { user } => setup.ask(Method::DELETE, &path("users", &user, "/sessions"), None).await,
         Session::End { sid } => setup.ask(Method::DELETE, &path("sessions", &sid, ""), None).await,
     }
 }

@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn the_table_has_every_renewal_the_end_and_the_reason() {
         let table = told(&Policy::rolling(), &usage(), |shown| shown.table(false));
-        let renewals = told(&Policy::rolling(), &usage(), Shown::renewals);
+        let renewals = told(&Policy::rolling(), &usage(), |shown| shown.renewals());
         assert_eq!(table.matches("renewed").count(), renewals, "{table}");
         assert!(table.contains("logged in") && table.contains("ended: its newest token ran out"), "{table}");
         assert!(table.contains("02:30:00") && table.contains("refused: the session has expired"), "{table}");
