@@ -30,6 +30,9 @@ const KEPT: [&str; 4] = ["secret", "pv", "longest_life", "id"];
 /// What a user can have: the record, and where the first password is read.
 const USER: [&str; 5] = ["identifiers", "attributes", "disabled", "password_file", "password_env"];
 
+const NO_PASSWORD: &str =
+    "a password never stands in this file: name a file in `password_file`, or a variable in `password_env`";
+
 impl Section {
     pub(super) const ALL: [Self; 4] = [Self::Attributes, Self::Apis, Self::Clients, Self::Users];
 
@@ -161,7 +164,8 @@ impl Reading<'_> {
             let (member, line) = (key.get_ref().as_ref(), self.line(&key.span()));
             entry.lines.insert(member.to_owned(), line);
             if !known.iter().any(|known| known == member) {
-                let why = unknown(member, &format!("a member of {}", article(section.one())), &known);
+                let what = format!("a member of {}", article(section.one()));
+                let why = if member == "password" { NO_PASSWORD.to_owned() } else { unknown(member, &what, &known) };
                 self.wrong.push(format!("{line}: {}.{}: {why}", section.name(), shown(name)));
                 continue;
             }
@@ -282,10 +286,7 @@ mod tests {
                 "[attributes.nick]\nmax_byte = 3\n",
                 "2: attributes.nick: `max_byte` is not a member of an attribute: did you mean `max_bytes`?",
             ),
-            (
-                "[users.ada]\npassword = 'x'\n",
-                "2: users.ada: `password` is not a member of a user: did you mean `password_file`?",
-            ),
+            ("[users.ada]\npassword = 'x'\n", "2: users.ada: a password never stands in this file"),
             ("[clients.web.policy]\nkind = 'refresh'\nlive = '5m'\n", "did you mean `life`?"),
             ("[clients.web]\nsecret = 'x'\n", "2: clients.web: `secret` is not a member of a client"),
         ] {
