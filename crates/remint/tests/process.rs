@@ -262,6 +262,41 @@ fn an_administrator_changes_a_record_and_ends_sessions_over_the_socket_and_witho
 }
 
 #[test]
+fn an_installation_applied_to_a_running_server_is_in_the_next_token() {
+    let place = Place::new();
+    let dev = place.dev(&["--speed", "60"]);
+    let installation = "[attributes.team]\ntype = 'string'\n[clients.team-app]\napis = ['demo-api']\n\
+                        policy = { kind = 'refresh', life = '10s', client_timeout = 1 }\nfirst_party = true\n\
+                        mapping = { team = 'team' }\n[users.'ada@example.test']\nattributes = { team = 'engines' }\n";
+    fs::write(place.path("installation.toml"), installation).unwrap();
+    let applied = place.json(&["apply", "installation.toml"]);
+    assert_eq!(applied["changes"].as_array().unwrap().len(), 3, "{applied}");
+    let tokens = dev.log_in("team-app");
+    let inspected = place.json(&["token", "inspect", tokens["access_token"].as_str().unwrap()]);
+    assert_eq!(inspected["claims"]["team"], json!("engines"));
+    assert_eq!(inspected["problems"], json!([]));
+    assert_eq!(place.json(&["apply", "installation.toml"])["changes"], json!([]));
+}
+
+#[test]
+fn an_administrator_lets_a_guessed_at_user_try_again_and_ends_every_session() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let log_in = |password: &str| {
+        let body = json!({"identifier": "ada@example.test", "password": password, "client_id": "demo-fixed"});
+        dev.ask("POST", "/session", "", Some(&body)).0
+    };
+    let guessed = (0..30).map(|_| log_in("wrong guess")).find(|status| *status == 429);
+    assert_eq!(guessed, Some(429));
+    assert_eq!(log_in("analytical engine 1843"), 429);
+    place.json(&["user", "unlock", "ada@example.test"]);
+    assert_eq!(log_in("analytical engine 1843"), 200);
+    place.json(&["session", "end-all", "ada@example.test"]);
+    let sessions = place.json(&["session", "list", "ada@example.test"]);
+    assert_eq!(sessions["sessions"][0]["over"], json!("session ended: revoked"));
+}
+
+#[test]
 fn a_wrong_command_says_what_to_do_and_its_exit_code_what_it_was() {
     let place = Place::new();
     assert_eq!(place.refused(&["user", "list"]).0, 2, "no data directory is known");

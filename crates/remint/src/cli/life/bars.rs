@@ -15,8 +15,12 @@ pub(in crate::cli) fn drawing(shown: &Shown<'_>, width: usize) -> String {
     let axis = Axis { width, until: shown.usage.until };
     let end = shown.life.end.as_ref().map(|end| end.at);
     let work = axis.cells(|from, to| {
-        let at_work = shown.life.stretches.iter().any(|(start, end)| *start < to && from < *end);
-        if at_work { '█' } else { '·' }
+        let worked = shown.life.stretches.iter().map(|(start, end)| (*end).min(to).saturating_sub((*start).max(from)));
+        match worked.sum::<Duration>().as_secs_f64() / (to - from).as_secs_f64() {
+            share if share > 0.75 => '█',
+            share if share > 0.0 => '▄',
+            _ => '·',
+        }
     });
     let renewed = axis.cells(|from, to| {
         let within = |event: &&super::Event| renewal(event).is_some() && (from..to).contains(&event.at);
@@ -70,6 +74,13 @@ mod tests {
             let session = drawn.lines().nth(2).unwrap();
             assert!(session.ends_with('╳') && session.chars().filter(|c| *c == '━').count() < width / 8, "{drawn}");
         }
+    }
+
+    #[test]
+    fn a_pause_shorter_than_a_column_is_seen() {
+        let drawn = told(&Policy::refresh(), &usage(), |shown| drawing(shown, 80));
+        let work = drawn.lines().next().unwrap();
+        assert!(work.contains('█') && work.contains('▄') && work.chars().count() == 80, "{work}");
     }
 
     #[test]

@@ -191,7 +191,10 @@ fn clock(at: Duration) -> String {
 /// A length as an operator writes it, as far as it is whole: `90m`, `12h`, `14d`.
 fn span(length: Duration) -> String {
     let secs = length.as_secs();
-    match [(86_400, "d"), (3600, "h"), (60, "m")].into_iter().find(|(unit, _)| secs >= *unit && secs % unit == 0) {
+    match [(86_400, "d"), (3600, "h"), (60, "m")]
+        .into_iter()
+        .find(|(unit, _)| secs >= *unit && secs.is_multiple_of(*unit))
+    {
         Some((unit, letter)) => format!("{}{letter}", secs / unit),
         None => format!("{}s", length.as_secs_f64()),
     }
