@@ -230,6 +230,14 @@ const KID: MacKeyId = MacKeyId(1);
 const SALT: Salt = Salt::from_bytes([0; 16]);
 const COOKIE: &[u8] = b"simulated";
 
+/// What a holder got.
+enum Outcome {
+    /// Nothing: what it has is good.
+    Kept,
+    /// A new access token, and perhaps a new refresh token.
+    Minted { generation: Option<u64> },
+}
+
 /// Who holds the session: what it was given, and what the server's row says.
 struct Holder<'a> {
     client: &'a Client,
@@ -328,11 +336,11 @@ impl<'a> Holder<'a> {
             Policy::Rolling { .. } | Policy::Fixed { .. } => self.renews_by_token(now),
             Policy::Refresh { .. } if stale || expired || now >= self.due() => self.refreshes(now, by),
             Policy::Cookie { .. } if stale || expired => self.shows_cookie(now, by),
-            Policy::Refresh { .. } | Policy::Cookie { .. } => Ok(None),
+            Policy::Refresh { .. } | Policy::Cookie { .. } => Ok(Outcome::Kept),
         };
         match renewed {
-            Ok(None) => None,
-            Ok(Some(generation)) => {
+            Ok(Outcome::Kept) => None,
+            Ok(Outcome::Minted { generation }) => {
                 self.minted(now);
                 self.note(at, What::Renewed { by, generation, stale });
                 None
@@ -341,20 +349,20 @@ impl<'a> Holder<'a> {
         }
     }
 
-    fn renews_by_token(&mut self, now: Timestamp) -> Result<Option<Option<u64>>, Refusal> {
+    fn renews_by_token(&mut self, now: Timestamp) -> Result<Outcome, Refusal> {
         let quantum = self.timing.quantum;
         match rolling::renewal(&self.held, &self.session, &self.user, self.client, quantum, now)? {
-            Renewal::Keep => Ok(None),
+            Renewal::Keep => Ok(Outcome::Kept),
             Renewal::Mint(row) => {
                 if let Some(row) = row {
                     self.session = *row;
                 }
-                Ok(Some(None))
+                Ok(Outcome::Minted { generation: None })
             }
         }
     }
 
-    fn refreshes(&mut self, now: Timestamp, by: By) -> Result<Option<Option<u64>>, Refusal> {
+    fn refreshes(&mut self, now: Timestamp, by: By) -> Result<Outcome, Refusal> {
         let token = self.refresh_token.as_ref().and_then(|token| token.prove(&self.key, &SALT));
         let interactive = by == By::Request;
         let shown = Presentation { token, client: &self.client.id, proof: KeyProof::None, interactive };
@@ -377,16 +385,16 @@ impl<'a> Holder<'a> {
         if generation.is_some() {
             self.take_head();
         }
-        Ok(Some(generation))
+        Ok(Outcome::Minted { generation })
     }
 
-    fn shows_cookie(&mut self, now: Timestamp, by: By) -> Result<Option<Option<u64>>, Refusal> {
+    fn shows_cookie(&mut self, now: Timestamp, by: By) -> Result<Outcome, Refusal> {
         let (shown, interactive) = (SecretHash::of(COOKIE), by == By::Request);
         match cookie::present(&self.session, &self.user, self.client, &shown, interactive, now)? {
             cookie::Use::Live => {}
             cookie::Use::Touched(row) => self.session = *row,
         }
-        Ok(Some(None))
+        Ok(Outcome::Minted { generation: None })
     }
 
     /// Over when nobody asked any more.

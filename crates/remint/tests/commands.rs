@@ -221,6 +221,19 @@ fn a_file_that_is_wrong_changes_nothing_and_every_error_names_its_line() {
 }
 
 #[test]
+fn a_client_that_was_stopped_stays_so_unless_the_file_says_otherwise() {
+    let place = Place::configured();
+    let file = "[apis.orders]\n[clients.web]\npolicy = 'fixed'\napis = ['orders']\n";
+    place.write("one.toml", file);
+    place.text(&["apply", "one.toml"]);
+    place.text(&["client", "disable", "web"]);
+    assert_eq!(place.text(&["apply", "one.toml"]), "Nothing to change.\n");
+    place.write("one.toml", &format!("{file}disabled = false\n"));
+    assert!(place.text(&["apply", "one.toml"]).contains("disabled: true -> false"));
+    assert_eq!(place.json(&["client", "show", "web"])["disabled"], json!(false));
+}
+
+#[test]
 fn secrets_without_a_file_are_printed_once() {
     let place = Place::configured();
     place.write("one.toml", "[apis.orders]\n");
@@ -295,6 +308,8 @@ fn a_command_ends_with_the_code_that_its_help_promises() {
         "{help}"
     );
     assert_eq!(place.remint(&["version"]).status.code(), Some(0));
+    let elsewhere = place.command(&["version"]).env("REMINT_URL", "https://id.example").output().unwrap();
+    assert_eq!(elsewhere.status.code(), Some(0), "what asks nobody needs no credential");
     place.text(&["api", "create", "orders"]);
     assert_eq!(place.refused(&["api", "create", "orders"]).0, 1);
     assert_eq!(place.refused(&["user", "lst"]).0, 2);

@@ -279,6 +279,23 @@ fn an_installation_applied_to_a_running_server_is_in_the_next_token() {
 }
 
 #[test]
+fn a_client_that_may_not_administer_gets_no_token_for_it_and_is_told_why() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let facts = place.facts();
+    let service =
+        facts["clients"].as_array().unwrap().iter().find(|client| client["client_secret"].is_string()).unwrap();
+    let id = service["client_id"].as_str().unwrap();
+    let elsewhere = ["user", "list", "--url", &dev.issuer, "--client-id", id, "--client-secret-file", "secret"];
+    fs::write(place.path("secret"), service["client_secret"].as_str().unwrap()).unwrap();
+    let (code, message) = place.refused(&elsewhere);
+    assert!(code == 1 && message.contains("got no token") && message.contains("may not administer"), "{message}");
+    fs::write(place.path("secret"), "another").unwrap();
+    let (code, message) = place.refused(&elsewhere);
+    assert!(code == 1 && message.contains("rotate-secret"), "{message}");
+}
+
+#[test]
 fn an_administrator_lets_a_guessed_at_user_try_again_and_ends_every_session() {
     let place = Place::new();
     let dev = place.dev(&[]);

@@ -99,6 +99,18 @@ enum Command {
     Version,
 }
 
+impl Command {
+    /// Whether it is about this machine, or asks nobody at all.
+    const fn is_local(&self) -> bool {
+        match self {
+            Self::Dev(_) | Self::Serve(_) | Self::Doctor => true,
+            Self::Token(_) | Self::Completion { .. } | Self::Man { .. } | Self::Version => true,
+            Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
+            Self::Key(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) => false,
+        }
+    }
+}
+
 /// The settings that are also flags. All others stand in the file or the environment.
 #[derive(Debug, clap::Args)]
 struct ServeFlags {
@@ -241,7 +253,9 @@ fn misread(arguments: &[OsString], error: &clap::Error) -> ExitCode {
 }
 
 fn report(json: bool, error: &CliError) -> ExitCode {
-    let text = if json { json!({ "error": error.message }).to_string() } else { format!("remint: {}", error.message) };
+    // An answer of a server can stand in it: it does not steer the terminal.
+    let message: String = error.message.chars().filter(|c| !c.is_control() || *c == '\n').collect();
+    let text = if json { json!({ "error": message }).to_string() } else { format!("remint: {message}") };
     let _ = writeln!(std::io::stderr(), "{text}"); // nothing can be done where even that fails
     ExitCode::from(error.exit.code())
 }
@@ -252,8 +266,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         flags.values.insert(Key::Data, vec![data.display().to_string()]);
     }
     let environment = Environment::of_process();
-    let is_local = matches!(cli.command, Command::Dev(_) | Command::Serve(_) | Command::Doctor);
-    let remote = cli.remote.address(&environment, is_local, cli.data.is_some())?;
+    let remote = cli.remote.address(&environment, cli.command.is_local(), cli.data.is_some())?;
     let mut setup = Setup { json: cli.json, flags, environment, remote };
     match cli.command {
         Command::Dev(options) => Ok(dev::dev(cli.data, options).await?),

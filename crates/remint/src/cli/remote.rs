@@ -99,7 +99,11 @@ impl Remote {
     /// Finds the token endpoint and gets a token.
     pub(super) async fn connected(address: &Address) -> Result<Self, CliError> {
         let issuer = address.issuer.as_str().to_owned();
-        let http = reqwest::Client::builder()
+        let mut building = reqwest::Client::builder();
+        if issuer.starts_with("http://") {
+            building = building.no_proxy(); // plain HTTP stays on this machine
+        }
+        let http = building
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .user_agent(concat!("remint/", env!("CARGO_PKG_VERSION")))

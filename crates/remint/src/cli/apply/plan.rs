@@ -346,13 +346,13 @@ fn blamed(entry: &Entry, bad: AdminError) -> String {
     }
 }
 
-/// The members that are not as declared. What is not declared has its default; of a new thing only what is declared is
-/// told.
+/// The members that are not as declared. What is not declared has its default, but for `disabled`: what an operator
+/// stopped in an emergency must not go on because a file is silent. Of a new thing only what is declared is told.
 fn differences(entry: &Entry, stored: Option<&Map<String, Value>>, wanted: &Map<String, Value>) -> Vec<Change> {
     let value = |of: &Map<String, Value>, name: &str| of.get(name).cloned().unwrap_or_default();
     let mut names = entry.section.members();
     names.sort();
-    names.retain(|name| stored.is_some() || entry.members.contains_key(name));
+    names.retain(|name| entry.members.contains_key(name) || (stored.is_some() && name != "disabled"));
     let all = names.into_iter().map(|name| {
         let (before, after) = (stored.map(|stored| value(stored, &name)).unwrap_or_default(), value(wanted, &name));
         (name, before, after)
