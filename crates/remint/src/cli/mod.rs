@@ -351,6 +351,28 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_begins_with_a_hyphen_is_an_id() {
+        const ID: &str = "-WpPHVBVhDf421amoJKWag"; // one of 64 in base64url
+        for before in [
+            &["session", "end"][..],
+            &["session", "list"],
+            &["session", "end-all"],
+            &["user", "show"],
+            &["user", "disable"],
+            &["user", "list", "--after"],
+            &["audit", "list", "--after"],
+        ] {
+            let line = [&["remint"], before, &[ID, "--json"]].concat();
+            let cli = Cli::try_parse_from(&line).unwrap();
+            assert!(cli.json && format!("{:?}", cli.command).contains(ID), "{line:?}");
+            let line = [&["remint", "--json"], before, &["-hPHVBVhDf421amoJKWag"]].concat();
+            assert!(Cli::try_parse_from(&line).is_ok(), "{line:?}");
+        }
+        assert!(Cli::try_parse_from(["remint", "key", "withdraw", ID, "--yes"]).is_ok());
+        assert!(Cli::try_parse_from(["remint", "session", "end", "--help"]).is_err_and(|error| !error.use_stderr()));
+    }
+
+    #[test]
     fn every_setting_of_serve_that_is_a_flag_reaches_the_configuration() {
         let cli = Cli::try_parse_from([
             "remint",

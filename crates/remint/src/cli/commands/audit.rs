@@ -34,7 +34,7 @@ pub(in crate::cli) struct Wanted {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// Those behind this cursor, the `next` of the page before
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     after: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]

@@ -11,16 +11,19 @@ pub(in crate::cli) enum Session {
     /// List the sessions of a user
     List {
         /// The user's id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
     /// End a session: every api refuses its tokens within a second
     End {
         /// Its sid
+        #[arg(allow_hyphen_values = true)]
         sid: String,
     },
     /// End every session of a user
     EndAll {
         /// The user's id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
 }

@@ -29,12 +29,13 @@ pub(in crate::cli) enum User {
     /// Show a user
     Show {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
     /// List users
     List {
         /// Those behind this id
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         after: Option<String>,
         /// At most so many
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -51,6 +52,7 @@ pub(in crate::cli) enum User {
     /// Change attributes: tokens that show the old ones are stale at once
     Patch {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
         /// Attributes; `NAME=null` removes one
         #[arg(required = true, value_name = "NAME=VALUE")]
@@ -59,16 +61,19 @@ pub(in crate::cli) enum User {
     /// Let a user log in no more, and end every session
     Disable {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
     /// Let a user log in again
     Enable {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
     /// Empty the record for good, and end every session
     Delete {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
         /// Say that it is meant
         #[arg(long, required = true)]
@@ -77,6 +82,7 @@ pub(in crate::cli) enum User {
     /// Set the password, and end every session
     SetPassword {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
         #[command(flatten)]
         password: PasswordFrom,
@@ -84,11 +90,13 @@ pub(in crate::cli) enum User {
     /// End every session of a user
     EndSessions {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
     /// Forget failed log-ins, so that the user can try again at once
     Unlock {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
     /// List the attributes that are declared; the same as `remint attribute list`
