@@ -161,6 +161,17 @@ impl Declarations {
     }
 }
 
+impl AttributeType {
+    /// The shortest JSON text of a value: what `max_bytes` must leave room for.
+    pub const fn least_bytes(self) -> usize {
+        match self {
+            Self::String | Self::StringList => 2, // "" and []
+            Self::Integer => 1,
+            Self::Boolean => 5, // false
+        }
+    }
+}
+
 const SAFE_INTEGER: i64 = (1 << 53) - 1;
 
 impl Declaration {
@@ -221,6 +232,18 @@ mod tests {
         ] {
             let refused = patch(Writer::Admin, bad.clone()).unwrap_err().to_string();
             assert!(refused.contains(word), "{bad}: {refused}");
+        }
+    }
+
+    #[test]
+    fn the_least_limit_of_a_type_is_one_that_a_value_fits() {
+        for (kind, value) in [
+            (AttributeType::String, json!("")),
+            (AttributeType::StringList, json!([])),
+            (AttributeType::Integer, json!(1)),
+            (AttributeType::Boolean, json!(false)),
+        ] {
+            assert_eq!(value.to_string().len(), kind.least_bytes(), "{kind:?}");
         }
     }
 

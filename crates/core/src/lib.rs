@@ -31,6 +31,7 @@ pub mod rolling;
 pub mod scope;
 pub mod secret;
 pub mod session;
+pub mod simulation;
 pub mod time;
 pub mod token;
 pub mod user;

@@ -90,6 +90,15 @@ impl Password {
     /// The longest password that is hashed, in bytes: long enough for any passphrase, short enough to bound the work.
     pub const MAX_BYTES: usize = 1024;
 
+    /// The shortest password that is set, in characters (NIST SP 800-63B section 3.1.1.2). One that was set before is
+    /// compared however short it is.
+    pub const MIN_CHARS: usize = 8;
+
+    /// Whether it is long enough to be set.
+    pub fn is_long_enough(&self) -> bool {
+        self.0.chars().count() >= Self::MIN_CHARS
+    }
+
     /// From text; `None` where it is empty or longer than [`Self::MAX_BYTES`].
     pub fn new(text: String) -> Option<Self> {
         let text = Self(text);
@@ -194,5 +203,13 @@ mod tests {
         assert!(Password::new(String::new()).is_none());
         assert!(Password::new("x".repeat(Password::MAX_BYTES + 1)).is_none());
         assert!(Password::new("x".repeat(Password::MAX_BYTES)).is_some());
+    }
+
+    #[test]
+    fn a_password_is_set_only_with_eight_characters_of_any_kind() {
+        for (text, long_enough) in [("1234567", false), ("12345678", true), ("äöüäöüä", false), ("äöüäöüäö", true)]
+        {
+            assert_eq!(Password::new(text.into()).unwrap().is_long_enough(), long_enough, "{text}");
+        }
     }
 }

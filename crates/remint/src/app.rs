@@ -1,6 +1,7 @@
 //! The parts of a running server, put together once. Never decides anything.
 
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ const LOG_INS_ABREAST: usize = 3;
 
 /// The store's file in the data directory.
 pub const DATA_FILE: &str = "remint.db";
+
+/// In the data directory from the first start on: there is data, and where it is not found it was lost.
+const BEGUN: &str = "begun";
 
 /// The running server. Cheap to clone.
 #[derive(Clone)]
@@ -102,6 +106,26 @@ pub enum StartError {
         /// Both.
         issuer: Issuer,
     },
+    /// The data directory was in use, and its data is gone.
+    #[error(
+        "the data is lost: {} is {}, but this directory held an installation. Restore a backup of it, with the master \
+         key of that time. To begin anew with no users, clients and keys, remove {} first",
+        file.display(), if file.exists() { "empty" } else { "not there" }, begun.display()
+    )]
+    DataLost {
+        /// The data file.
+        file: PathBuf,
+        /// What says that there was one.
+        begun: PathBuf,
+    },
+    /// The data directory cannot be marked.
+    #[error("{}: {source}", path.display())]
+    Mark {
+        /// The mark.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The threads that hash passwords.
     #[error("cannot start the threads that hash passwords: {0}")]
     Passwords(std::io::Error),
@@ -116,11 +140,13 @@ impl App {
         entropy: Entropy,
     ) -> Result<Self, StartError> {
         let options = StoreOptions { longest_wait: settings.timing.server_deadline, ..StoreOptions::default() };
+        data_is_not_lost(&settings.data)?;
         let store = Store::open(&settings.data.join(DATA_FILE), options, entropy.bytes())?;
         no_api_is_the_issuer(&store, &settings.issuer).await?;
         let data_is_new = store.read(Keys).await?.is_empty();
         let (lives, timing) = (settings.keys, settings.timing);
         let keyring = Keyring::open(store.clone(), master, clock.clone(), entropy.clone(), lives, timing).await?;
+        mark_begun(&settings.data)?;
         let doubt = Doubt::at_start(clock.now(), data_is_new);
         let hub = Hub::open(store.clone()).await?;
         Ok(Self(Arc::new(Parts {
@@ -148,6 +174,24 @@ impl App {
     pub async fn horizon(&self) -> Result<Duration, StoreError> {
         Ok(notice::horizon(self.store.read(LongestLife).await?, &self.settings.timing))
     }
+}
+
+/// Without its file a directory looks like a new one, and a server that began anew there would log everybody out.
+fn data_is_not_lost(data: &Path) -> Result<(), StartError> {
+    let (file, begun) = (data.join(DATA_FILE), data.join(BEGUN));
+    let empty = file.metadata().map_or(true, |metadata| metadata.len() == 0);
+    if empty && begun.exists() { Err(StartError::DataLost { file, begun }) } else { Ok(()) }
+}
+
+/// After the first keys were made, so that a first start that is cut off can be made again.
+fn mark_begun(data: &Path) -> Result<(), StartError> {
+    let path = data.join(BEGUN);
+    if path.exists() {
+        return Ok(());
+    }
+    let written =
+        std::fs::write(&path, "This directory holds an installation of Remint. Remove this file only to begin anew.\n");
+    written.map_err(|source| StartError::Mark { path, source })
 }
 
 async fn no_api_is_the_issuer(store: &Store, issuer: &Issuer) -> Result<(), StartError> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
+use crate::app::DATA_FILE;
 use crate::keyring::MasterKey;
 use crate::listen;
 use crate::settings::{AddressRange, Issuer, Settings};
@@ -299,10 +300,22 @@ impl Reading<'_> {
             (Some(named), None) => master_key_file(Path::new(named.text()), data),
             (None, None) => match environment.get("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join(CREDENTIAL)) {
                 Some(path) if path.exists() => read_master_key(&path),
-                _ => Err(NO_MASTER_KEY.to_owned()),
+                _ => Err(no_master_key(data)),
             },
         };
         read.map_err(|wrong| self.wrong.push(wrong)).ok()
+    }
+}
+
+/// Where there is data, a new key would open nothing of it.
+fn no_master_key(data: Option<&Path>) -> String {
+    match data.filter(|data| data.join(DATA_FILE).exists()) {
+        Some(data) => format!(
+            "the master key is not set, and {} holds data that was made with one: only that key opens it, a new one \
+             does not. Name its file in `master_key_file`, REMINT_MASTER_KEY_FILE or --master-key-file",
+            data.display()
+        ),
+        None => NO_MASTER_KEY.to_owned(),
     }
 }
 
@@ -368,6 +381,6 @@ fn filter(text: &str) -> Option<String> {
 }
 
 /// A value as it may stand in a message: cut, and without control characters.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }

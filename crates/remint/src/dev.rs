@@ -93,8 +93,8 @@ pub async fn dev(data: Option<PathBuf>, options: Options) -> Result<(), DevError
     let _log = telemetry::log_to_stderr(&log).map_err(ServeError::Log)?;
     let speed = Speed::new(options.speed)?;
     let data = data.unwrap_or_else(|| DEFAULT_DATA.into());
+    let (listeners, port) = loopback(options.port).await?; // where that fails nothing is left behind
     let before = prepared(&data)?;
-    let (listeners, port) = loopback(options.port).await?;
     let settings = speed.scaled(settings(&data, port)?);
     let master_key = master_key(&data)?;
     let app = App::open(settings, master_key, Clock::system(), Entropy::system()).await.map_err(ServeError::from)?;

@@ -234,6 +234,7 @@ fn a_port_that_is_taken_says_what_to_do() {
     let port = dev.host().rsplit(':').next().unwrap();
     let (code, message) = place.refused(&["dev", "--port", port, "--no-open", "--data", "other"]);
     assert!(code == 2 && message.contains("--port"), "{message}");
+    assert!(!place.path("other").exists(), "no folder is left behind");
 }
 
 #[test]
@@ -258,6 +259,58 @@ fn an_administrator_changes_a_record_and_ends_sessions_over_the_socket_and_witho
     let body =
         json!({"identifier": "ada@example.test", "password": "analytical engine 1843", "client_id": "demo-fixed"});
     assert_eq!(again.ask("POST", "/session", "", Some(&body)).0, 400);
+}
+
+#[test]
+fn an_installation_applied_to_a_running_server_is_in_the_next_token() {
+    let place = Place::new();
+    let dev = place.dev(&["--speed", "60"]);
+    let installation = "[attributes.team]\ntype = 'string'\n[clients.team-app]\napis = ['demo-api']\n\
+                        policy = { kind = 'refresh', life = '10s', client_timeout = 1 }\nfirst_party = true\n\
+                        mapping = { team = 'team' }\n[users.'ada@example.test']\nattributes = { team = 'engines' }\n";
+    fs::write(place.path("installation.toml"), installation).unwrap();
+    let applied = place.json(&["apply", "installation.toml"]);
+    assert_eq!(applied["changes"].as_array().unwrap().len(), 3, "{applied}");
+    let tokens = dev.log_in("team-app");
+    let inspected = place.json(&["token", "inspect", tokens["access_token"].as_str().unwrap()]);
+    assert_eq!(inspected["claims"]["team"], json!("engines"));
+    assert_eq!(inspected["problems"], json!([]));
+    assert_eq!(place.json(&["apply", "installation.toml"])["changes"], json!([]));
+}
+
+#[test]
+fn a_client_that_may_not_administer_gets_no_token_for_it_and_is_told_why() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let facts = place.facts();
+    let service =
+        facts["clients"].as_array().unwrap().iter().find(|client| client["client_secret"].is_string()).unwrap();
+    let id = service["client_id"].as_str().unwrap();
+    let elsewhere = ["user", "list", "--url", &dev.issuer, "--client-id", id, "--client-secret-file", "secret"];
+    fs::write(place.path("secret"), service["client_secret"].as_str().unwrap()).unwrap();
+    let (code, message) = place.refused(&elsewhere);
+    assert!(code == 1 && message.contains("got no token") && message.contains("may not administer"), "{message}");
+    fs::write(place.path("secret"), "another").unwrap();
+    let (code, message) = place.refused(&elsewhere);
+    assert!(code == 1 && message.contains("rotate-secret"), "{message}");
+}
+
+#[test]
+fn an_administrator_lets_a_guessed_at_user_try_again_and_ends_every_session() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let log_in = |password: &str| {
+        let body = json!({"identifier": "ada@example.test", "password": password, "client_id": "demo-fixed"});
+        dev.ask("POST", "/session", "", Some(&body)).0
+    };
+    let guessed = (0..30).map(|_| log_in("wrong guess")).find(|status| *status == 429);
+    assert_eq!(guessed, Some(429));
+    assert_eq!(log_in("analytical engine 1843"), 429);
+    place.json(&["user", "unlock", "ada@example.test"]);
+    assert_eq!(log_in("analytical engine 1843"), 200);
+    place.json(&["session", "end-all", "ada@example.test"]);
+    let sessions = place.json(&["session", "list", "ada@example.test"]);
+    assert_eq!(sessions["sessions"][0]["over"], json!("session ended: revoked"));
 }
 
 #[test]
@@ -296,9 +349,9 @@ fn a_password_comes_from_standard_input_or_a_file_and_ends_every_session_when_it
     assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
     let answer = dev.ask("GET", "/session", &bearer(&tokens["account_token"]), None);
     assert!(answer.0 == 401 && answer.1.contains("password-changed"), "{}", answer.1);
-    fs::write(place.path("password"), "note G\n").unwrap();
+    fs::write(place.path("password"), "note G of 1843\n").unwrap();
     place.json(&["user", "create", "charles", "--password-file", "password", "--attribute", "nickname=Charles"]);
-    let body = json!({"identifier": "CHARLES", "password": "note G", "client_id": "demo-fixed"});
+    let body = json!({"identifier": "CHARLES", "password": "note G of 1843", "client_id": "demo-fixed"});
     assert_eq!(dev.ask("POST", "/session", "", Some(&body)).0, 200);
     place.json(&["user", "delete", "charles", "--yes"]);
     assert_eq!(dev.ask("POST", "/session", "", Some(&body)).0, 400);

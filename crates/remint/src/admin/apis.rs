@@ -7,11 +7,11 @@ use remint_core::id::ClientId;
 use remint_core::secret::ClientSecret;
 use serde_json::{Map, Value, json};
 
-use crate::admin::{AdminError, document, members, refuse_members, with_secret};
+use crate::admin::{AdminError, document, members, merged, refuse_members, with_secret};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
-use crate::store::{ApiById, Apis, ClientById, Commit};
+use crate::store::{ApiById, Apis, ClientById, Clients, Commit};
 
 /// Makes an api, and answers its secret.
 pub async fn create(app: &App, mut input: Map<String, Value>) -> Result<Value, AdminError> {
@@ -50,6 +50,41 @@ async fn found(app: &App, id: &str) -> Result<Api, AdminError> {
     let known: ClientId = id.parse().map_err(|_| missing())?;
     let api = app.store.read(ApiById(known)).await?.ok_or_else(missing)?;
     Ok(Api::clone(&api))
+}
+
+/// Changes members of an api (RFC 7396, one level; `null` takes the default). Its audience stays: tokens and clients
+/// name it.
+pub async fn update(app: &App, id: &str, input: &Map<String, Value>) -> Result<Value, AdminError> {
+    refuse_members(input, &["id", "secret"])?;
+    for _ in 0..MAX_CONFLICTS {
+        let before = found(app, id).await?;
+        let wanted: Api = document(merged(members(&before), input.clone()))?;
+        if wanted.audience != before.audience {
+            return Err(AdminError::invalid("audience", "cannot be changed: tokens and clients name it"));
+        }
+        let after = Api { rev: before.rev, ..wanted };
+        fits_its_clients(app, &after).await?;
+        if after == before {
+            return Ok(view(&after));
+        }
+        app.keyring.ensure(after.algorithm).await.map_err(super::keys::refused)?;
+        match app.store.commit(Changes::none().write(Row::Api(after.clone()))).await? {
+            Commit::Done { .. } => return Ok(view(&after)),
+            Commit::Conflict { .. } => {} // changed by somebody else in between
+        }
+    }
+    Err(Failure::Contended.into())
+}
+
+/// No client that may call it has tokens that live longer than it allows.
+async fn fits_its_clients(app: &App, api: &Api) -> Result<(), AdminError> {
+    for client in app.store.read(Clients).await?.iter().filter(|client| client.apis.contains(&api.audience)) {
+        let cap = [(api.audience.as_str(), api.max_life)];
+        client.policy.check(&app.settings.timing, cap).map_err(|why| {
+            AdminError::invalid("max_life", format!("does not fit the client `{}`: {why}", client.id))
+        })?;
+    }
+    Ok(())
 }
 
 /// All apis.

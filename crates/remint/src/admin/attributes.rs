@@ -14,6 +14,7 @@ use crate::store::{Commit, DeclaredAttributes};
 /// Declares an attribute, or changes who may write it and how large it may be. Its type stays: records hold it.
 pub async fn declare(app: &App, input: Map<String, Value>) -> Result<Value, AdminError> {
     let wanted: Declaration = document(input)?;
+    fits_a_value(&wanted)?;
     for _ in 0..MAX_CONFLICTS {
         let declared = app.store.read(DeclaredAttributes).await?;
         let before = declared.named(&wanted.name);
@@ -31,6 +32,18 @@ pub async fn declare(app: &App, input: Map<String, Value>) -> Result<Value, Admi
         }
     }
     Err(Failure::Contended.into())
+}
+
+/// A limit below the shortest value would make an attribute that nobody can write.
+pub(crate) fn fits_a_value(wanted: &Declaration) -> Result<(), AdminError> {
+    let least = wanted.kind.least_bytes();
+    if wanted.max_bytes < least {
+        return Err(AdminError::invalid(
+            "max_bytes",
+            format!("must be at least {least}: no value of this type is shorter"),
+        ));
+    }
+    Ok(())
 }
 
 /// All declarations, by name.

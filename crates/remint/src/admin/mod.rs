@@ -97,7 +97,7 @@ fn refuse_members(input: &Map<String, Value>, names: &[&str]) -> Result<(), Admi
 }
 
 /// The members of a document of ours.
-fn members(document: &impl serde::Serialize) -> Map<String, Value> {
+pub(crate) fn members(document: &impl serde::Serialize) -> Map<String, Value> {
     match serde_json::to_value(document) {
         Ok(Value::Object(members)) => members,
         Ok(_) | Err(_) => Map::new(), // our documents are structs with text keys: they have members
@@ -105,7 +105,7 @@ fn members(document: &impl serde::Serialize) -> Map<String, Value> {
 }
 
 /// Reads a document of ours; the error names the member.
-fn document<T: serde::de::DeserializeOwned>(members: Map<String, Value>) -> Result<T, AdminError> {
+pub(crate) fn document<T: serde::de::DeserializeOwned>(members: Map<String, Value>) -> Result<T, AdminError> {
     serde_json::from_value(Value::Object(members.clone())).map_err(|error| {
         let alone = |name: &&String| {
             let without: Map<_, _> = members.iter().filter(|(other, _)| other != name).map(clone).collect();

@@ -43,7 +43,7 @@ pub async fn create(app: &App, new: NewUser) -> Result<Value, AdminError> {
         .apply(&Attributes::new(), &new.attributes, Writer::Admin)
         .map_err(|bad| AdminError::invalid("attributes", bad))?;
     let hash = match new.password {
-        Some(password) => Some(app.passwords.hash(checked(password)?).await?),
+        Some(password) => Some(app.passwords.hash(new_password(password)?).await?),
         None => None,
     };
     let (now, id) = (app.clock.now(), UserId::from_bytes(app.entropy.bytes()));
@@ -76,9 +76,18 @@ fn canonical(identifiers: &[String]) -> Result<Vec<String>, AdminError> {
     Ok(all)
 }
 
-fn checked(password: String) -> Result<Password, AdminError> {
-    let why = format!("must have 1 to {} bytes", Password::MAX_BYTES);
-    Password::new(password).ok_or_else(|| AdminError::invalid("password", why))
+/// A password as it may be set, by whoever sets it (NIST SP 800-63B section 3.1.1.2: a least length, and no rules of
+/// composition).
+///
+/// # Errors
+/// Where it is too short or too long.
+pub fn new_password(password: String) -> Result<Password, AdminError> {
+    let long = format!("must have at most {} bytes", Password::MAX_BYTES);
+    let password = Password::new(password).ok_or_else(|| AdminError::invalid("password", long))?;
+    if password.is_long_enough() {
+        return Ok(password);
+    }
+    Err(AdminError::invalid("password", format!("must have at least {} characters", Password::MIN_CHARS)))
 }
 
 fn view(user: &User, identifiers: &[String]) -> Value {
@@ -217,7 +226,7 @@ pub async fn delete(app: &App, who: &str) -> Result<Value, AdminError> {
 
 /// Sets the password, and ends every session: whoever knew the old one is out.
 pub async fn set_password(app: &App, who: &str, password: String) -> Result<Value, AdminError> {
-    let hash = app.passwords.hash(checked(password)?).await?;
+    let hash = app.passwords.hash(new_password(password)?).await?;
     change(app, who, |account, moment| {
         let rev = account.password.as_ref().map_or(Rev::NEW, |row| row.rev);
         let row = PasswordRow { user: account.user.id, hash: hash.clone(), changed_at: moment.now, rev };
@@ -225,6 +234,11 @@ pub async fn set_password(app: &App, who: &str, password: String) -> Result<Valu
         Ok(ended.write(Row::Password(row)).reset(counter_of(account.user.id))) // who was guessed at is let in again
     })
     .await
+}
+
+/// Forgets the failed log-ins of the user: the next attempt is the first of its window.
+pub async fn unlock(app: &App, who: &str) -> Result<Value, AdminError> {
+    change(app, who, |account, _| Ok(Changes::none().reset(counter_of(account.user.id)))).await
 }
 
 /// Ends every session of the user.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 use tower::ServiceExt as _;
 
+use super::remote::Remote;
 use super::{CliError, Exit, Setup};
 use crate::app::App;
 use crate::clock::Clock;
@@ -23,7 +24,7 @@ use crate::entropy::Entropy;
 use crate::{dev, http as endpoints};
 
 /// No answer of ours is larger, in bytes.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+pub(super) const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// Somebody who answers administrative requests.
 pub(super) enum Answerer {
@@ -31,6 +32,8 @@ pub(super) enum Answerer {
     Running(PathBuf),
     /// This process.
     Here(Box<(Router, App)>),
+    /// A server elsewhere.
+    Remote(Box<Remote>),
 }
 
 impl Setup {
@@ -48,6 +51,9 @@ impl Setup {
 
     /// Whoever can answer.
     pub(super) async fn answerer(&self) -> Result<Answerer, CliError> {
+        if let Some(address) = &self.remote {
+            return Ok(Answerer::Remote(Box::new(Remote::connected(address).await?)));
+        }
         let data = self.data()?;
         let socket = socket_path(&data);
         match UnixStream::connect(&socket).await {
@@ -95,10 +101,34 @@ impl Setup {
 impl Answerer {
     /// The answer to one request, or the error that it says.
     pub(super) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, CliError> {
-        let (status, bytes) = read(self.send(request(method, path, body)?).await?).await?;
+        let (status, value) = self.answered(method, path, body).await?;
+        if status.is_success() { Ok(value) } else { Err(self.refused(status, &value)) }
+    }
+
+    /// What is at a path, if anything is.
+    pub(super) async fn find(&self, path: &str) -> Result<Option<Value>, CliError> {
+        match self.answered(Method::GET, path, None).await? {
+            (status, value) if status.is_success() => Ok(Some(value)),
+            (StatusCode::NOT_FOUND, value) if value["error"] == "not_found" => Ok(None),
+            (status, value) => Err(self.refused(status, &value)),
+        }
+    }
+
+    async fn answered(&self, method: Method, path: &str, body: Option<Value>) -> Result<(StatusCode, Value), CliError> {
+        let (status, bytes) = match self {
+            Self::Remote(remote) => remote.exchange(method, path, body).await?,
+            Self::Running(_) | Self::Here(_) => read(self.send(request(method, path, body)?).await?).await?,
+        };
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|_| CliError::failed(format!("the server answered {status}, and not in JSON")))?;
-        if status.is_success() { Ok(value) } else { Err(refused(status, &value)) }
+        Ok((status, value))
+    }
+
+    fn refused(&self, status: StatusCode, body: &Value) -> CliError {
+        match self {
+            Self::Remote(remote) => remote.refused(status, body),
+            Self::Running(_) | Self::Here(_) => refused(status, body),
+        }
     }
 
     /// The body of an answer that is no JSON, as it comes; or the error that it says.
@@ -115,6 +145,7 @@ impl Answerer {
         match self {
             Self::Running(socket) => exchange(socket, request).await,
             Self::Here(here) => here.0.clone().oneshot(request).await.map_err(CliError::failed),
+            Self::Remote(_) => Err(CliError::failed("this is done on the server itself: leave --url out")),
         }
     }
 
@@ -155,7 +186,7 @@ async fn read(response: Response<Body>) -> Result<(StatusCode, Vec<u8>), CliErro
     Ok((status, body.to_bytes().to_vec()))
 }
 
-fn refused(status: StatusCode, body: &Value) -> CliError {
+pub(super) fn refused(status: StatusCode, body: &Value) -> CliError {
     let exit = match status {
         StatusCode::NOT_FOUND => Exit::NotFound,
         StatusCode::BAD_REQUEST => Exit::Usage,
@@ -166,13 +197,18 @@ fn refused(status: StatusCode, body: &Value) -> CliError {
 
 /// A path with one segment of the caller's in it, percent-encoded.
 pub(super) fn path(before: &str, segment: &str, after: &str) -> String {
-    let mut path = format!("/admin/api/{before}/");
-    for byte in segment.bytes() {
+    format!("/admin/api/{before}/{}{after}", encoded(segment))
+}
+
+/// A text as it may stand in a path or a query (RFC 3986 section 2.1).
+pub(super) fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'@') {
-            path.push(char::from(byte));
+            encoded.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            encoded.push_str(&format!("%{byte:02X}"));
         }
     }
-    path + after
+    encoded
 }

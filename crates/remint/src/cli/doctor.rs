@@ -192,6 +192,7 @@ async fn inside(setup: &Setup) -> Result<Vec<Value>, CliError> {
     let answerer = setup.answerer().await?;
     let who = match &answerer {
         Answerer::Running(_) => Finding::ok("server", "running, and answers on its control socket"),
+        Answerer::Remote(_) => Finding::ok("server", "answers over the network"),
         Answerer::Here(_) => Finding::ok("server", "not running: the data was looked at without it"),
     };
     let answer = answerer.ask(Method::GET, "/admin/api/checks", None).await;

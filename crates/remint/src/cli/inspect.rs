@@ -32,13 +32,45 @@ pub(super) fn run(json: bool, command: Token) -> Result<(), CliError> {
         }
     };
     let text = text.trim();
-    let inspected = refresh_token(text).or_else(|| jwt(text)).ok_or_else(|| {
-        CliError::new(
-            Exit::Usage,
-            "this is neither an access token (three parts of base64url with dots between) nor a refresh token (rt1.…)",
-        )
-    })?;
-    write(&if json { format!("{:#}", inspected.json()) } else { inspected.text(Clock::system().now()) })
+    let text = text.strip_prefix("Bearer ").unwrap_or(text).trim(); // copied with its header
+    let inspected =
+        refresh_token(text).or_else(|| jwt(text)).ok_or_else(|| CliError::new(Exit::Usage, no_token(text)))?;
+    let now = Clock::system().now();
+    write(&if json { format!("{:#}", inspected.json(now)) } else { inspected.text(now) })
+}
+
+/// Why a text is no token, as near as can be said. Nothing of the text is repeated: it can be a secret.
+fn no_token(text: &str) -> String {
+    let parts: Vec<&str> = text.split('.').collect();
+    let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part);
+    match parts.as_slice() {
+        [""] => "there is no token: it is empty".to_owned(),
+        ["rt1", ..] => {
+            "this begins like a refresh token, but is not whole: `rt1.`, a number, the session, two numbers \
+                        and the MAC, with dots between. Was it cut?"
+                .to_owned()
+        }
+        [_, _, _, _, _] => {
+            "this has five parts: an encrypted token (RFC 7516), which Remint neither makes nor takes".to_owned()
+        }
+        [header, payload, _] => {
+            let wrong =
+                [("header", header), ("payload", payload)].into_iter().find_map(|(name, part)| {
+                    match decoded(part).map(|bytes| json::object(&bytes)) {
+                        Err(_) => Some(format!("its {name} is not base64url without padding (RFC 7515 section 2)")),
+                        Ok(Err(why)) => Some(format!("its {name} is not a JSON object that can be taken: {why}")),
+                        Ok(Ok(_)) => None,
+                    }
+                });
+            format!("this has three parts like an access token, but {}", wrong.unwrap_or_default())
+        }
+        parts => format!(
+            "this is neither an access token (three parts of base64url with dots between) nor a refresh token (rt1.…): \
+             it has {} {}",
+            parts.len(),
+            if parts.len() == 1 { "part" } else { "parts" }
+        ),
+    }
 }
 
 /// What a token says.
@@ -71,12 +103,59 @@ fn jwt(text: &str) -> Option<Inspected> {
 }
 
 impl Inspected {
-    fn json(&self) -> Value {
-        value!({ "kind": self.kind, "header": self.header, "claims": self.claims, "verified": false })
+    fn json(&self, now: Timestamp) -> Value {
+        value!({
+            "kind": self.kind,
+            "header": self.header,
+            "claims": self.claims,
+            "verified": false,
+            "problems": self.problems(now),
+        })
+    }
+
+    /// What any verifier would refuse, as far as the token itself says it (RFC 9068 sections 2 and 4).
+    fn problems(&self, now: Timestamp) -> Vec<String> {
+        if self.header.is_empty() {
+            return Vec::new(); // a refresh token says nothing of its own life
+        }
+        let text = |name: &str| self.header.get(name).and_then(Value::as_str);
+        let mut problems = Vec::new();
+        if !matches!(text("typ"), Some("at+jwt" | "application/at+jwt")) {
+            problems.push("its `typ` is not at+jwt: no api takes it for an access token".to_owned());
+        }
+        match text("alg") {
+            Some("none") => problems.push("its `alg` is none: nobody signed it, and nobody takes it".to_owned()),
+            Some(alg) if alg.starts_with("HS") => {
+                problems.push(format!("its `alg` is {alg}, which needs a shared secret: Remint signs with key pairs"));
+            }
+            Some(_) | None => {}
+        }
+        for name in ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"] {
+            if !self.claims.contains_key(name) {
+                problems.push(format!("the claim `{name}` is missing, which every access token has"));
+            }
+        }
+        problems.extend(["exp", "nbf", "iat"].into_iter().filter_map(|name| self.untimely(name, now)));
+        problems
+    }
+
+    /// What is wrong with a time.
+    fn untimely(&self, name: &str, now: Timestamp) -> Option<String> {
+        let Some(secs) = self.claims.get(name)?.as_i64() else {
+            return Some(format!("the claim `{name}` is not a whole number of seconds"));
+        };
+        let at = Timestamp::from_secs(secs);
+        match name {
+            "exp" if now >= at => Some(format!("it has expired, {}: renew it, or log in again", relative(at, now))),
+            "exp" => None,
+            _ if at > now => Some(format!("its `{name}` lies ahead, {}: is a clock wrong?", relative(at, now))),
+            _ => None,
+        }
     }
 
     fn text(&self, now: Timestamp) -> String {
         let mut lines = vec![format!("This is {}. Nothing of it was verified.", self.kind)];
+        lines.extend(self.problems(now).iter().map(|problem| format!("Wrong: {}.", printable(problem))));
         for (title, members, explain) in [
             ("Header", &self.header, header as fn(&str) -> &'static str),
             (if self.header.is_empty() { "Parts" } else { "Claims" }, &self.claims, claim),
@@ -188,7 +267,7 @@ mod tests {
             assert!(text.contains(word), "{word}: {text}");
         }
         assert!(!text.contains("SIGNATURE") && !text.contains('\u{1b}'), "{text}");
-        assert!(!inspected.json().to_string().contains("SIGNATURE"));
+        assert!(!inspected.json(Timestamp::default()).to_string().contains("SIGNATURE"));
     }
 
     #[test]
@@ -199,7 +278,37 @@ mod tests {
         let inspected = refresh_token(&text).unwrap();
         let (mac, told) = (text.rsplit('.').next().unwrap(), inspected.text(Timestamp::default()));
         assert!(told.contains("generation") && told.contains(&sid.to_string()), "{told}");
-        assert!(!told.contains(mac) && !inspected.json().to_string().contains(mac));
+        assert!(!told.contains(mac) && !inspected.json(Timestamp::default()).to_string().contains(mac));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_token_is_said_in_words() {
+        let inspected = jwt(&token()).unwrap();
+        let told = |at: i64| inspected.problems(Timestamp::from_secs(at)).join("\n");
+        assert!(told(5000).contains("`aud` is missing") && !told(5000).contains("expired"), "{}", told(5000));
+        assert!(told(5160).contains("it has expired, 1 min 0 s ago"), "{}", told(5160));
+        assert!(told(4000).contains("its `iat` lies ahead"), "{}", told(4000));
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let unsigned = format!("{}.{}.", part(value!({"alg": "none"})), part(value!({"exp": "soon"})));
+        let told = jwt(&unsigned).unwrap().text(Timestamp::default());
+        for word in ["Wrong: its `typ` is not at+jwt", "nobody signed it", "`exp` is not a whole number"] {
+            assert!(told.contains(word), "{word}: {told}");
+        }
+    }
+
+    #[test]
+    fn why_a_text_is_no_token_is_said_without_repeating_it() {
+        for (text, word) in [
+            ("", "it is empty"),
+            ("s3cret", "neither an access token"),
+            ("rt1.1.s3cret", "Was it cut?"),
+            ("a.b.c.d.e", "encrypted"),
+            ("s3cre=.e30.x", "its header is not base64url"),
+            ("e30.W10.s3cret", "its payload is not a JSON object"),
+        ] {
+            let told = no_token(text);
+            assert!(told.contains(word) && !told.contains("s3cre"), "{text}: {told}");
+        }
     }
 
     #[test]

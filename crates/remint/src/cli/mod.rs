@@ -12,12 +12,16 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
+mod apply;
 mod ask;
 mod commands;
 mod doctor;
 mod health;
 mod inspect;
+mod life;
+mod pages;
 mod password;
+mod remote;
 mod show;
 
 use crate::config::{BadConfig, Config, Environment, Flags, Key, Reloader};
@@ -39,6 +43,8 @@ struct Cli {
     /// The configuration file [default: ./remint.toml if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    remote: remote::Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -52,6 +58,9 @@ enum Command {
     /// Users and their attributes
     #[command(subcommand)]
     User(commands::user::User),
+    /// Attributes: what a user record may hold
+    #[command(subcommand)]
+    Attribute(commands::attribute::Attribute),
     /// Clients: the applications
     #[command(subcommand)]
     Client(commands::client::Client),
@@ -64,9 +73,17 @@ enum Command {
     /// Keys
     #[command(subcommand)]
     Key(commands::key::Key),
+    /// The audit log: who did what to whom
+    #[command(subcommand)]
+    Audit(commands::audit::Audit),
+    /// Policies: how sessions are renewed and when they end
+    #[command(subcommand)]
+    Policy(commands::policy::Policy),
     /// Tokens
     #[command(subcommand)]
     Token(inspect::Token),
+    /// Make an installation as a file declares it: attributes, apis, clients, users
+    Apply(apply::Apply),
     /// Check this installation, and say what to do
     Doctor,
     /// Ask the running server whether it is ready
@@ -81,8 +98,30 @@ enum Command {
     },
     /// Put a backup into a data directory without data, and say what may have revived
     Restore(commands::backup::Restore),
+    /// Print the completion script of a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual: a page for each command into a directory, or all of it as text for `man -l -`
+    Man {
+        /// The directory, made if it is not there
+        directory: Option<PathBuf>,
+    },
     /// Print the version
     Version,
+}
+
+impl Command {
+    /// Whether it is about this machine, or asks nobody at all.
+    const fn is_local(&self) -> bool {
+        match self {
+            Self::Dev(_) | Self::Serve(_) | Self::Doctor => true,
+            Self::Token(_) | Self::Completion { .. } | Self::Man { .. } | Self::Version => true,
+            Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
+            Self::Key(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) => false,
+        }
+    }
 }
 
 /// The settings that are also flags. All others stand in the file or the environment.
@@ -193,16 +232,15 @@ struct Setup {
     json: bool,
     flags: Flags,
     environment: Environment,
+    remote: Option<remote::Address>,
 }
 
 /// Runs a command line, and says how it went.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print(); // nothing can be done where even that fails
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(error) => return misread(&arguments, &error),
     };
     let json = cli.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -217,8 +255,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// A command line that cannot be read, or that asks for help. With `--json` the error is JSON, as every other.
+fn misread(arguments: &[OsString], error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        return report(true, &CliError::usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end()));
+    }
+    let _ = error.print(); // nothing can be done where even that fails
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
 fn report(json: bool, error: &CliError) -> ExitCode {
-    let text = if json { json!({ "error": error.message }).to_string() } else { format!("remint: {}", error.message) };
+    // An answer of a server can stand in it: it does not steer the terminal.
+    let message: String = error.message.chars().filter(|c| !c.is_control() || *c == '\n').collect();
+    let text = if json { json!({ "error": message }).to_string() } else { format!("remint: {message}") };
     let _ = writeln!(std::io::stderr(), "{text}"); // nothing can be done where even that fails
     ExitCode::from(error.exit.code())
 }
@@ -228,7 +278,9 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     if let Some(data) = &cli.data {
         flags.values.insert(Key::Data, vec![data.display().to_string()]);
     }
-    let mut setup = Setup { json: cli.json, flags, environment: Environment::of_process() };
+    let environment = Environment::of_process();
+    let remote = cli.remote.address(&environment, cli.command.is_local(), cli.data.is_some())?;
+    let mut setup = Setup { json: cli.json, flags, environment, remote };
     match cli.command {
         Command::Dev(options) => Ok(dev::dev(cli.data, options).await?),
         Command::Serve(serving) => {
@@ -237,11 +289,17 @@ async fn run(cli: Cli) -> Result<(), CliError> {
             Ok(serve::serve(Config::load(&setup.flags, &setup.environment)?, reloader).await?)
         }
         Command::User(command) => commands::user::run(&setup, command).await,
+        Command::Attribute(command) => commands::attribute::run(&setup, command).await,
+        Command::Audit(command) => commands::audit::run(&setup, command).await,
         Command::Client(command) => commands::client::run(&setup, command).await,
         Command::Api(command) => commands::api::run(&setup, command).await,
         Command::Session(command) => commands::session::run(&setup, command).await,
         Command::Key(command) => commands::key::run(&setup, command).await,
+        Command::Policy(command) => commands::policy::run(&setup, command).await,
         Command::Token(command) => inspect::run(setup.json, command),
+        Command::Apply(command) => apply::run(&setup, command).await,
+        Command::Completion { shell } => write_bytes(&pages::completion(shell)),
+        Command::Man { directory } => pages::manual(directory.as_deref()),
         Command::Doctor => doctor::run(&setup).await,
         Command::Health => health::run(&setup).await,
         Command::Config(command) => commands::config::run(&setup, command).await,
@@ -261,9 +319,14 @@ impl Setup {
     }
 }
 
-/// To standard output. Where nobody reads it any more, there is nobody to tell.
+/// To standard output.
 fn write(text: &str) -> Result<(), CliError> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
+    write_bytes(format!("{text}\n").as_bytes())
+}
+
+/// Where nobody reads it any more, there is nobody to tell.
+fn write_bytes(bytes: &[u8]) -> Result<(), CliError> {
+    match std::io::stdout().lock().write_all(bytes) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }
@@ -303,6 +366,28 @@ mod tests {
             let error = Cli::try_parse_from(wrong).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn an_id_that_begins_with_a_hyphen_is_an_id() {
+        const ID: &str = "-WpPHVBVhDf421amoJKWag"; // one of 64 in base64url
+        for before in [
+            &["session", "end"][..],
+            &["session", "list"],
+            &["session", "end-all"],
+            &["user", "show"],
+            &["user", "disable"],
+            &["user", "list", "--after"],
+            &["audit", "list", "--after"],
+        ] {
+            let line = [&["remint"], before, &[ID, "--json"]].concat();
+            let cli = Cli::try_parse_from(&line).unwrap();
+            assert!(cli.json && format!("{:?}", cli.command).contains(ID), "{line:?}");
+            let line = [&["remint", "--json"], before, &["-hPHVBVhDf421amoJKWag"]].concat();
+            assert!(Cli::try_parse_from(&line).is_ok(), "{line:?}");
+        }
+        assert!(Cli::try_parse_from(["remint", "key", "withdraw", ID, "--yes"]).is_ok());
+        assert!(Cli::try_parse_from(["remint", "session", "end", "--help"]).is_err_and(|error| !error.use_stderr()));
     }
 
     #[test]

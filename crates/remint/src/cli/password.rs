@@ -21,15 +21,24 @@ impl PasswordFrom {
     /// The password.
     pub(super) fn read(&self) -> Result<Zeroizing<String>, CliError> {
         let text = match &self.password_file {
-            Some(file) if file != Path::new("-") => first_of(file).map_err(|error| {
-                CliError::usage(format!("the password file {} cannot be read: {error}", file.display()))
-            })?,
+            Some(file) if file != Path::new("-") => return read_file(file).map_err(CliError::usage),
             None if std::io::stdin().is_terminal() => return asked(),
             Some(_) | None => line()?,
         };
-        let first = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
-        if first.is_empty() { Err(CliError::usage("the password is empty")) } else { Ok(first) }
+        first_line(&text).ok_or_else(|| CliError::usage("the password is empty"))
     }
+}
+
+/// The password in the first line of a file.
+pub(super) fn read_file(file: &Path) -> Result<Zeroizing<String>, String> {
+    let text =
+        first_of(file).map_err(|error| format!("the password file {} cannot be read: {error}", file.display()))?;
+    first_line(&text).ok_or_else(|| format!("the password in {} is empty", file.display()))
+}
+
+fn first_line(text: &str) -> Option<Zeroizing<String>> {
+    let first = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
+    (!first.is_empty()).then_some(first)
 }
 
 /// The beginning of a file, however long it is.

@@ -13,6 +13,7 @@ const LISTS: [(&str, &[&str]); 8] = [
     ("attributes", &["name", "type", "writable_by", "max_bytes", "recent_login"]),
     ("sessions", &["sid", "client_id", "created_at", "last_seen", "ends_at", "over", "address", "user_agent"]),
     ("keys", &["kid", "purpose", "state", "since", "signs_at"]),
+    ("entries", &["at", "actor", "act", "target", "reason", "address", "from", "names"]),
     ("checks", &["grade", "check", "found"]),
     ("settings", &["setting", "value", "source"]),
 ];
@@ -22,7 +23,10 @@ pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Object(members) => match list(members) {
             Some((name, _, [])) => format!("no {name}"),
-            Some((_, columns, rows)) => table(columns, rows),
+            Some((_, columns, rows)) => match members.get("next").and_then(Value::as_str) {
+                Some(next) => format!("{}\nmore: --after {}", table(columns, rows), scalar("", &Value::from(next))),
+                None => table(columns, rows),
+            },
             None => lines(members),
         },
         other => scalar("", other),
@@ -40,17 +44,40 @@ fn list(members: &Map<String, Value>) -> Option<(&'static str, &'static [&'stati
 fn table(columns: &[&str], rows: &[Value]) -> String {
     let shown = |name: &&&str| rows.iter().any(|row| !scalar(name, &row[**name]).is_empty());
     let columns: Vec<&str> = columns.iter().filter(shown).copied().collect();
+    let header: Vec<String> = columns.iter().map(|name| name.to_uppercase()).collect();
+    let cells = |row: &Value| columns.iter().map(|name| scalar(name, &row[*name])).collect();
+    aligned(&header, rows.iter().map(cells).collect(), width())
+}
+
+/// Rows under a header, in columns.
+pub(super) fn columns(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
+    aligned(&header, rows, width())
+}
+
+/// How wide the terminal is; none where the output goes elsewhere, which is never wrapped.
+pub(super) fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// Where the columns are wider than the screen, the widest are broken into lines.
+fn aligned(header: &[String], rows: Vec<Vec<String>>, screen: Option<usize>) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(columns.iter().map(|name| name.to_uppercase()));
-    for row in rows {
-        table.add_row(columns.iter().map(|name| scalar(name, &row[*name])));
+    if let Some(screen) = screen {
+        let screen = u16::try_from(screen).unwrap_or(u16::MAX).max(LEAST_WIDTH);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(screen);
     }
+    table.set_header(header);
+    table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));
     }
     table.trim_fmt()
 }
+
+/// Narrower than this nothing can be read.
+const LEAST_WIDTH: u16 = 40;
 
 fn lines(members: &Map<String, Value>) -> String {
     let width = members.keys().map(String::len).max().unwrap_or_default();
@@ -59,9 +86,9 @@ fn lines(members: &Map<String, Value>) -> String {
     members.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// One value. What is named `..._at`, `since` or `last_seen` is a time.
+/// One value. What is named `at`, `..._at`, `since` or `last_seen` is a time.
 fn scalar(name: &str, value: &Value) -> String {
-    let is_time = name.ends_with("_at") || matches!(name, "since" | "last_seen");
+    let is_time = name.ends_with("_at") || matches!(name, "at" | "since" | "last_seen");
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.chars().filter(|c| !c.is_control()).collect(),
@@ -126,6 +153,15 @@ mod tests {
         );
         assert_eq!(text(&json!({ "keys": [] })), "no keys");
         assert_eq!(text(&json!({ "id": "x", "scopes": ["a", "b"] })), "id      x\nscopes  a, b");
+    }
+
+    #[test]
+    fn a_table_is_no_wider_than_the_terminal_and_is_never_broken_elsewhere() {
+        let rows = vec![vec!["id".repeat(20), "a long list of words that goes on and on ".repeat(5)]];
+        let header = ["ID".to_owned(), "WORDS".to_owned()];
+        let fits = aligned(&header, rows.clone(), Some(80));
+        assert!(fits.lines().all(|line| line.chars().count() <= 80) && fits.lines().count() > 3, "{fits}");
+        assert_eq!(aligned(&header, rows, None).lines().count(), 2);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use super::{BadConfig, DEFAULT_FILE, Environment, Flags, Key, shown};
 const OF_OTHERS: [&str; 8] =
     ["ISSUER", "AUDIENCE", "JWKS_URI", "FEED", "CLIENT_ID", "CLIENT_SECRET", "PORT", "SERVICE_HOST"];
 const PREFIXES_OF_OTHERS: [&str; 2] = ["SERVICE_PORT", "PORT_"];
-/// Variables that are no settings of the file: they name the file itself, or hold a secret.
-const NOT_IN_FILE: [&str; 2] = ["CONFIG", "MASTER_KEY"];
+/// Variables that are no settings of the file: they name the file itself, hold a secret, or say which server elsewhere
+/// the command line asks.
+const NOT_IN_FILE: [&str; 4] = ["CONFIG", "MASTER_KEY", "URL", "CLIENT_SECRET_FILE"];
 
 /// The value of a setting, and where it was found.
 #[derive(Clone, Debug)]

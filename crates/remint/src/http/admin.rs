@@ -24,12 +24,13 @@ pub fn router(app: App) -> Router {
         .route("/admin/api/users/{user}", get(show_user).patch(patch_user).delete(delete_user))
         .route("/admin/api/users/{user}/disable", post(disable_user))
         .route("/admin/api/users/{user}/enable", post(enable_user))
+        .route("/admin/api/users/{user}/unlock", post(unlock_user))
         .route("/admin/api/users/{user}/password", post(set_password))
         .route("/admin/api/users/{user}/sessions", get(list_sessions).delete(end_sessions))
         .route("/admin/api/sessions/{sid}", axum::routing::delete(end_session))
         .route("/admin/api/attributes", get(list_attributes).post(declare_attribute))
         .route("/admin/api/apis", get(list_apis).post(create_api))
-        .route("/admin/api/apis/{id}", get(show_api))
+        .route("/admin/api/apis/{id}", get(show_api).patch(update_api))
         .route("/admin/api/apis/{id}/secret", post(rotate_api_secret))
         .route("/admin/api/clients", get(list_clients).post(create_client))
         .route("/admin/api/clients/{id}", get(show_client).patch(update_client))
@@ -139,6 +140,10 @@ async fn enable_user(State(app): State<App>, Path(user): Path<String>) -> Done {
     ok(users::enable(&app, &user).await?)
 }
 
+async fn unlock_user(State(app): State<App>, Path(user): Path<String>) -> Done {
+    ok(users::unlock(&app, &user).await?)
+}
+
 #[derive(Deserialize)]
 struct SetPassword {
     password: String,
@@ -179,6 +184,10 @@ async fn create_api(State(app): State<App>, body: Json) -> Done {
 
 async fn show_api(State(app): State<App>, Path(id): Path<String>) -> Done {
     ok(apis::show(&app, &id).await?)
+}
+
+async fn update_api(State(app): State<App>, Path(id): Path<String>, body: Json) -> Done {
+    ok(apis::update(&app, &id, &body.0).await?)
 }
 
 async fn rotate_api_secret(State(app): State<App>, Path(id): Path<String>) -> Done {

@@ -96,7 +96,7 @@ pub(in crate::cli) struct Settings {
     always_return_refresh: Option<bool>,
 }
 
-fn seconds(text: &str) -> Result<u64, &'static str> {
+pub(super) fn seconds(text: &str) -> Result<u64, &'static str> {
     duration(text).map(|duration| duration.as_secs()).ok_or("a length of time like 30s, 5m, 12h or 90d")
 }
 
@@ -124,19 +124,24 @@ impl Settings {
             ("absolute", self.absolute),
             ("client_timeout", self.client_timeout),
         ];
-        let mut policy = match (&self.policy, now) {
-            (Some(kind), Some(now)) if now["kind"] == json!(kind) => now.clone(),
-            (Some(kind), _) => json!({ "kind": kind }),
-            (None, Some(now)) if lives.iter().any(|(_, life)| life.is_some()) => now.clone(),
-            (None, _) => return None,
-        };
-        for (name, life) in lives {
-            if let Some(life) = life {
-                policy[name] = json!(life);
-            }
-        }
-        Some(policy)
+        laid_over(self.policy.as_deref(), lives, now)
     }
+}
+
+/// A policy with what was given of it laid over what it is now; `None` where nothing was given.
+pub(super) fn laid_over(kind: Option<&str>, lives: [(&str, Option<u64>); 4], now: Option<&Value>) -> Option<Value> {
+    let mut policy = match (kind, now) {
+        (Some(kind), Some(now)) if now["kind"] == json!(kind) => now.clone(),
+        (Some(kind), _) => json!({ "kind": kind }),
+        (None, Some(now)) if lives.iter().any(|(_, life)| life.is_some()) => now.clone(),
+        (None, _) => return None,
+    };
+    for (name, life) in lives {
+        if let Some(life) = life {
+            policy[name] = json!(life);
+        }
+    }
+    Some(policy)
 }
 
 pub(in crate::cli) async fn run(setup: &Setup, command: Client) -> Result<(), CliError> {

@@ -23,6 +23,7 @@ pub(in crate::cli) enum Key {
     /// Withdraw a key that somebody else may know: nothing that it signed is believed
     Withdraw {
         /// Its kid
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Say that it is meant
         #[arg(long, required = true)]

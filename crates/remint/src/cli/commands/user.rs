@@ -3,7 +3,8 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::pairs;
+use super::attribute::Declaration;
+use super::{pairs, query};
 use crate::cli::ask::path;
 use crate::cli::password::PasswordFrom;
 use crate::cli::{CliError, Setup};
@@ -28,20 +29,30 @@ pub(in crate::cli) enum User {
     /// Show a user
     Show {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
     /// List users
     List {
         /// Those behind this id
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         after: Option<String>,
         /// At most so many
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+    },
+    /// Find users by the beginning of a user name or an e-mail address
+    Search {
+        /// How it begins
+        beginning: String,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
     },
     /// Change attributes: tokens that show the old ones are stale at once
     Patch {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
         /// Attributes; `NAME=null` removes one
         #[arg(required = true, value_name = "NAME=VALUE")]
@@ -50,16 +61,19 @@ pub(in crate::cli) enum User {
     /// Let a user log in no more, and end every session
     Disable {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
     /// Let a user log in again
     Enable {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
     /// Empty the record for good, and end every session
     Delete {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
         /// Say that it is meant
         #[arg(long, required = true)]
@@ -68,6 +82,7 @@ pub(in crate::cli) enum User {
     /// Set the password, and end every session
     SetPassword {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
         #[command(flatten)]
         password: PasswordFrom,
@@ -75,27 +90,19 @@ pub(in crate::cli) enum User {
     /// End every session of a user
     EndSessions {
         /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
         user: String,
     },
-    /// List the attributes that are declared
-    Attributes,
-    /// Declare an attribute, or change its limit and who may write it
-    Declare {
-        /// Its name
-        name: String,
-        /// Its type
-        #[arg(long = "type", default_value = "string", value_parser = ["string", "boolean", "integer", "string_list"])]
-        kind: String,
-        /// Who may write it
-        #[arg(long, default_value = "admin", value_parser = ["admin", "user"])]
-        writable_by: String,
-        /// The longest value, in bytes of its JSON text
-        #[arg(long, default_value_t = 256)]
-        max_bytes: u32,
-        /// The user must have logged in within five minutes to write it
-        #[arg(long)]
-        recent_login: bool,
+    /// Forget failed log-ins, so that the user can try again at once
+    Unlock {
+        /// The id or an identifier
+        #[arg(allow_hyphen_values = true)]
+        user: String,
     },
+    /// List the attributes that are declared; the same as `remint attribute list`
+    Attributes,
+    /// Declare an attribute; the same as `remint attribute declare`
+    Declare(Declaration),
 }
 
 pub(in crate::cli) async fn run(setup: &Setup, command: User) -> Result<(), CliError> {
@@ -109,6 +116,11 @@ pub(in crate::cli) async fn run(setup: &Setup, command: User) -> Result<(), CliE
             let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
             (Method::GET, format!("/admin/api/users?limit={limit}{after}"), None)
         }
+        User::Search { beginning, limit } => {
+            let query = query([("identifier", Some(beginning)), ("limit", Some(limit.to_string()))]);
+            (Method::GET, format!("/admin/api/users?{query}"), None)
+        }
+        User::Unlock { user } => post(&user, "/unlock"),
         User::Patch { user, attributes } => {
             (Method::PATCH, path("users", &user, ""), Some(Value::Object(pairs(&attributes)?)))
         }
@@ -121,16 +133,7 @@ pub(in crate::cli) async fn run(setup: &Setup, command: User) -> Result<(), CliE
         }
         User::EndSessions { user } => (Method::DELETE, path("users", &user, "/sessions"), None),
         User::Attributes => (Method::GET, "/admin/api/attributes".to_owned(), None),
-        User::Declare { name, kind, writable_by, max_bytes, recent_login } => {
-            let body = json!({
-                "name": name,
-                "type": kind,
-                "writable_by": writable_by,
-                "max_bytes": max_bytes,
-                "recent_login": recent_login,
-            });
-            (Method::POST, "/admin/api/attributes".to_owned(), Some(body))
-        }
+        User::Declare(declaration) => declaration.request(),
     };
     setup.ask(method, &path, body).await
 }

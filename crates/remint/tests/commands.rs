@@ -1,0 +1,381 @@
+//! Scenes with the command line as a program: one file sets an installation up, policies are played through, what the
+//! shell and the manual know, and how a command ends.
+#![expect(clippy::unwrap_used, reason = "a scene that cannot be set up has failed")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// An installation without a running server: each command opens the data itself.
+struct Place(TempDir);
+
+const KEY: &str = "3f9a1c77e05b42d86610fe9b8827ac5513d0e4b96f21783a4cc59d02b7e6f845";
+
+/// A whole installation.
+const INSTALLATION: &str = "\
+[users.\"ada@example.test\"]
+identifiers = [\"ada\"]
+password_file = \"ada.password\"
+attributes = { nickname = \"Ada\", role = \"engineer\" }
+
+[users.charles]
+password_env = \"CHARLES_PASSWORD\"
+disabled = true
+
+[clients.web]
+name = \"Web\"
+policy = { kind = \"refresh\", life = \"10m\" }
+apis = [\"orders\", \"https://stock.example\"]
+scopes = [\"orders:read\", \"orders:write\"]
+origins = [\"https://app.example\"]
+mapping = { nickname = \"nickname\", role = \"role\" }
+first_party = true
+
+[clients.robot]
+policy = \"fixed\"
+apis = [\"https://stock.example\"]
+confidential = true
+client_credentials = true
+
+[apis.orders]
+scopes = [\"orders:read\", \"orders:write\"]
+max_life = \"7d\"
+
+[apis.stock]
+audience = \"https://stock.example\"
+
+[attributes.nickname]
+type = \"string\"
+writable_by = \"user\"
+
+[attributes.role]
+type = \"string\"
+max_bytes = 64
+";
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// A configuration, a master key, and a data directory that the first command fills.
+    fn configured() -> Self {
+        let place = Self::new();
+        place.write("key", KEY);
+        fs::set_permissions(place.path("key"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::create_dir(place.path("data")).unwrap();
+        fs::set_permissions(place.path("data"), fs::Permissions::from_mode(0o700)).unwrap();
+        place.write("remint.toml", "public_url = 'https://id.example'\ndata = 'data'\nmaster_key_file = 'key'\n");
+        place
+    }
+
+    fn installed() -> Self {
+        let place = Self::configured();
+        place.write("installation.toml", INSTALLATION);
+        place.write("ada.password", "analytical engine\n");
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_remint"));
+        command.current_dir(self.0.path()).env_clear().args(arguments);
+        command.env("CHARLES_PASSWORD", "difference engine");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn remint(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// What a command that succeeds prints.
+    fn text(&self, arguments: &[&str]) -> String {
+        let output = self.remint(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.text(&[&["--json"], arguments].concat())).unwrap()
+    }
+
+    /// The exit code and the message of a command that fails.
+    fn refused(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.remint(arguments);
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+#[test]
+fn one_file_sets_a_whole_installation_up_and_once_more_there_is_nothing_to_change() {
+    let place = Place::installed();
+    let told = place.text(&["apply", "installation.toml", "--secrets", "secrets.toml"]);
+    assert!(told.ends_with("8 made, 1 changed.\n"), "{told}");
+    let order: Vec<_> = ["+ attribute role", "+ api orders", "+ client web", "+ user ada@example.test"]
+        .map(|line| told.find(line).unwrap())
+        .into_iter()
+        .collect();
+    assert!(order.is_sorted(), "{told}");
+
+    let web = place.json(&["client", "show", "web"]);
+    assert_eq!(web["policy"]["life"], json!(600));
+    assert_eq!(web["mapping"], json!({"nickname": "nickname", "role": "role"}));
+    assert_eq!(web["apis"], json!(["orders", "https://stock.example"]));
+    let ada = place.json(&["user", "show", "ada"]);
+    assert_eq!(ada["attributes"], json!({"nickname": "Ada", "role": "engineer"}));
+    assert_eq!(place.json(&["user", "show", "charles"])["status"], json!("disabled"));
+
+    let secrets: toml::Table = place.read("secrets.toml").parse().unwrap();
+    assert_eq!(secrets.keys().collect::<Vec<_>>(), ["orders", "robot", "stock"]);
+    assert_eq!(fs::metadata(place.path("secrets.toml")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!told.contains(secrets["robot"].as_str().unwrap()), "what is in the file is not printed");
+
+    fs::remove_file(place.path("ada.password")).unwrap();
+    assert_eq!(place.text(&["apply", "installation.toml", "--secrets", "secrets.toml"]), "Nothing to change.\n");
+    assert_eq!(place.json(&["apply", "installation.toml"]), json!({"changes": [], "dry_run": false}));
+    assert_eq!(place.read("secrets.toml").parse::<toml::Table>().unwrap(), secrets);
+}
+
+#[test]
+fn a_changed_file_changes_what_differs_and_a_dry_run_says_so_and_changes_nothing() {
+    let place = Place::installed();
+    place.text(&["apply", "installation.toml"]);
+    let changed = place
+        .read("installation.toml")
+        .replace("life = \"10m\"", "life = \"15m\"")
+        .replace("first_party = true\n", "")
+        .replace("role = \"engineer\"", "role = \"admiral\"")
+        .replace("nickname = \"Ada\"", "nickname = \"Countess\"")
+        .replace("max_life = \"7d\"", "max_life = \"1d\"")
+        .replace("disabled = true", "disabled = false");
+    place.write("installation.toml", &changed);
+    let rehearsed = place.text(&["apply", "installation.toml", "--dry-run"]);
+    for line in [
+        "~ api orders\n    max_life: 604800 -> 86400\n",
+        "    first_party: true -> false\n",
+        "\"life\":600",
+        "\"life\":900",
+        "~ user ada@example.test\n    role: \"engineer\" -> \"admiral\"\n",
+        "    disabled: true -> false\n",
+        "0 to make, 4 to change. Nothing was done (--dry-run).",
+    ] {
+        assert!(rehearsed.contains(line), "{line}: {rehearsed}");
+    }
+    assert_eq!(place.json(&["client", "show", "web"])["first_party"], json!(true));
+    let told = place.text(&["apply", "installation.toml"]);
+    assert!(told.ends_with("0 made, 4 changed.\n"), "{told}");
+    assert_eq!(place.json(&["client", "show", "web"])["first_party"], json!(false));
+    let ada = place.json(&["user", "show", "ada"]);
+    assert_eq!(ada["attributes"], json!({"nickname": "Ada", "role": "admiral"}), "what users write stays theirs");
+    assert_eq!(place.text(&["apply", "installation.toml"]), "Nothing to change.\n");
+}
+
+#[test]
+fn a_file_that_is_wrong_changes_nothing_and_every_error_names_its_line() {
+    let place = Place::configured();
+    for (text, words) in [
+        (
+            "[clients.web]\npolicy = 'refresh'\norgins = []\n",
+            &["wrong.toml:3: clients.web: `orgins`", "`origins`?"][..],
+        ),
+        ("[attributes.role]\ntype = 'text'\n", &["wrong.toml:2: attributes.role.type:", "text"]),
+        ("[clients.web]\npolicy = 'refresh'\napis = ['nope']\n", &["wrong.toml:1: clients.web:", "no api `nope`"]),
+        (
+            "[apis.a]\n[clients.web]\npolicy = { kind = 'refresh', life = '30s' }\napis = ['a']\n",
+            &["wrong.toml:2: clients.web:", "raise `life`"],
+        ),
+        (
+            "[apis.a]\n[clients.web]\npolicy = 'fixed'\napis = ['a']\nmapping = { x = 'rank' }\n",
+            &["wrong.toml:5: clients.web.mapping:", "`rank`, which is not declared"],
+        ),
+        ("[users.ada]\npassword_file = 'none'\n", &["wrong.toml:2: users.ada.password_file:", "cannot be read"]),
+        ("[users.ada]\npassword_env = 'NOBODY'\n", &["wrong.toml:2: users.ada.password_env:", "not set"]),
+        ("[users.ada]\nattributes = { rank = 1 }\n", &["wrong.toml:2: users.ada.attributes:", "not declared"]),
+        ("[users.ada]\npassword_file = 'short'\n", &["users.ada.password_file:", "at least 8 characters"]),
+        ("[senders.sms]\n", &["wrong.toml:1:", "`senders` is not a section"]),
+    ] {
+        place.write("short", "seven77\n");
+        place.write("wrong.toml", &format!("{text}[attributes.innocent]\ntype = 'string'\n"));
+        let (code, message) = place.refused(&["apply", "wrong.toml"]);
+        assert_eq!(code, 2, "{text}: {message}");
+        assert!(words.iter().all(|word| message.contains(word)), "{words:?}: {message}");
+        assert_eq!(place.json(&["user", "attributes"])["attributes"], json!([]), "{text}");
+    }
+    assert_eq!(place.refused(&["apply", "nothing.toml"]).0, 2);
+}
+
+#[test]
+fn a_client_that_was_stopped_stays_so_unless_the_file_says_otherwise() {
+    let place = Place::configured();
+    let file = "[apis.orders]\n[clients.web]\npolicy = 'fixed'\napis = ['orders']\n";
+    place.write("one.toml", file);
+    place.text(&["apply", "one.toml"]);
+    place.text(&["client", "disable", "web"]);
+    assert_eq!(place.text(&["apply", "one.toml"]), "Nothing to change.\n");
+    place.write("one.toml", &format!("{file}disabled = false\n"));
+    assert!(place.text(&["apply", "one.toml"]).contains("disabled: true -> false"));
+    assert_eq!(place.json(&["client", "show", "web"])["disabled"], json!(false));
+}
+
+#[test]
+fn secrets_without_a_file_are_printed_once() {
+    let place = Place::configured();
+    place.write("one.toml", "[apis.orders]\n");
+    let made = place.json(&["apply", "one.toml"]);
+    let secret = made["secrets"]["orders"].as_str().unwrap();
+    assert_eq!((made["changes"][0]["action"].as_str(), secret.len()), (Some("make"), 43));
+    assert_eq!(place.json(&["apply", "one.toml"])["secrets"], Value::Null);
+    let audience = "[apis.orders]\naudience = 'other'\n";
+    place.write("one.toml", audience);
+    let (code, message) = place.refused(&["apply", "one.toml"]);
+    assert!(code == 2 && message.contains("one.toml:2: apis.orders.audience: cannot be changed"), "{message}");
+}
+
+#[test]
+fn the_life_of_a_session_is_printed_drawn_and_told_to_programs() {
+    let place = Place::new();
+    let rolling = ["policy", "simulate", "--policy", "rolling", "--active", "2h", "--pause", "30m", "--until", "24h"];
+    let text = place.text(&[&rolling[..], &["--svg", "life.svg"]].concat());
+    for word in ["logged in", "renewed", "ended: its newest token ran out", "at work", "━", "╳", "log in again"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let svg = place.read("life.svg");
+    assert!(svg.starts_with("<svg ") && svg.contains("<title id=\"title\">") && svg.contains("<desc id=\"desc\">"));
+    let json = place.json(&rolling);
+    assert_eq!((&json["end"]["limit"], &json["absolute"]), (&json!("idle"), &json!(43_200.0)));
+    let cookie = place.json(&["policy", "simulate", "--policy", "cookie", "--idle", "1h", "--absolute", "4h"]);
+    assert_eq!(cookie["end"]["limit"], json!("absolute"));
+    for (arguments, word) in [
+        (&["policy", "simulate"][..], "--policy"),
+        (&["policy", "simulate", "--policy", "refresh", "--life", "40s"], "raise `life`"),
+        (&["policy", "simulate", "--policy", "fixed", "--idle", "1h"], "idle"),
+        (&["policy", "simulate", "--policy", "fixed", "--every", "1s", "--until", "90d"], "raise `every`"),
+    ] {
+        let (code, message) = place.refused(arguments);
+        assert!(code == 2 && message.contains(word), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn the_policy_of_a_client_is_played_through_with_changes_over_it() {
+    let place = Place::installed();
+    place.text(&["apply", "installation.toml"]);
+    let web = place.json(&["policy", "simulate", "--client", "web"]);
+    assert_eq!((&web["policy"]["kind"], &web["policy"]["life"]), (&json!("refresh"), &json!(600)));
+    let shorter = place.json(&["policy", "simulate", "--client", "web", "--life", "5m"]);
+    assert_eq!((&shorter["policy"]["kind"], &shorter["policy"]["life"]), (&json!("refresh"), &json!(300)));
+    assert_eq!(place.refused(&["policy", "simulate", "--client", "nobody"]).0, 3);
+}
+
+#[test]
+fn completion_scripts_can_be_read_by_their_shell_and_pages_by_man() {
+    let place = Place::new();
+    place.write("remint.bash", &place.text(&["completion", "bash"]));
+    let checked = Command::new("bash").arg("-n").arg(place.path("remint.bash")).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    for shell in ["zsh", "fish"] {
+        assert!(place.text(&["completion", shell]).contains("set-password"), "{shell}");
+    }
+    assert_eq!(place.refused(&["completion", "tcsh"]).0, 2);
+    place.text(&["man", "manual"]);
+    for page in ["remint.1", "remint-user-create.1", "remint-policy-simulate.1", "remint-apply.1"] {
+        assert!(place.read(&format!("manual/{page}")).contains(".TH"), "{page}");
+    }
+}
+
+#[test]
+fn a_command_ends_with_the_code_that_its_help_promises() {
+    let place = Place::configured();
+    let help = place.text(&["--help"]);
+    assert!(
+        help.contains("0 done, 1 failed, 2 wrong command or configuration, 3 not found or nobody to ask"),
+        "{help}"
+    );
+    assert_eq!(place.remint(&["version"]).status.code(), Some(0));
+    let elsewhere = place.command(&["version"]).env("REMINT_URL", "https://id.example").output().unwrap();
+    assert_eq!(elsewhere.status.code(), Some(0), "what asks nobody needs no credential");
+    place.text(&["api", "create", "orders"]);
+    assert_eq!(place.refused(&["api", "create", "orders"]).0, 1);
+    assert_eq!(place.refused(&["user", "lst"]).0, 2);
+    assert_eq!(place.refused(&["user", "show", "nobody"]).0, 3);
+    assert_eq!(place.refused(&["user", "list", "--data", "nothing"]).0, 3);
+    let url = ["user", "list", "--url", "http://localhost:1", "--client-id", "ops", "--client-secret-file", "key"];
+    assert_eq!(place.refused(&url).0, 3, "nobody answers there");
+}
+
+#[test]
+fn with_json_every_error_is_json() {
+    let place = Place::new();
+    for arguments in [
+        &["--json", "user", "lst"][..],
+        &["user", "create", "--json"],
+        &["--json", "user", "list"],
+        &["--json", "user", "list", "--limit", "0"],
+    ] {
+        let (code, message) = place.refused(arguments);
+        let error: Value = serde_json::from_str(&message).unwrap_or_else(|_| panic!("{arguments:?}: {message}"));
+        assert!(code == 2 && error["error"].as_str().is_some_and(|text| !text.is_empty()), "{message}");
+    }
+    assert!(place.remint(&["--json", "--help"]).status.success());
+}
+
+#[test]
+fn what_would_be_done_by_halves_or_in_silence_is_refused() {
+    let place = Place::configured();
+    place.write("short", "seven77\n");
+    for (arguments, word) in [
+        (&["user", "declare", "nick", "--max-bytes", "0"][..], "max-bytes"),
+        (&["user", "create", "ada", "--no-password", "--attribute", "a=1", "--attribute", "a=2"], "`a` is given twice"),
+        (&["user", "list", "--limit", "0"], "--limit"),
+        (&["user", "create", "ada", "--password-file", "short"], "at least 8 characters"),
+    ] {
+        let (code, message) = place.refused(arguments);
+        assert!(code == 2 && message.contains(word), "{arguments:?}: {code} {message}");
+    }
+    place.text(&["user", "create", "ada", "--no-password"]);
+    let (code, message) = place.refused(&["user", "set-password", "ada", "--password-file", "short"]);
+    assert!(code == 2 && message.contains("at least 8 characters"), "{message}");
+}
+
+#[test]
+fn data_that_was_lost_is_said_and_not_begun_anew() {
+    let place = Place::configured();
+    place.text(&["api", "create", "orders"]);
+    fs::write(place.path("data/remint.db"), "").unwrap();
+    let _ = fs::remove_file(place.path("data/remint.db-wal"));
+    let (code, message) = place.refused(&["api", "list"]);
+    assert!(code == 1 && message.contains("backup") && message.contains("remint.db"), "{message}");
+    fs::remove_file(place.path("data/remint.db")).unwrap();
+    assert_eq!(place.refused(&["serve"]).0, 1);
+    assert!(!place.path("data/remint.db").exists(), "nothing was begun");
+    fs::remove_file(place.path("data/begun")).unwrap();
+    assert_eq!(place.json(&["api", "list"])["apis"], json!([]), "whoever means it can begin anew");
+}
+
+#[test]
+fn where_there_is_data_the_advice_is_to_find_the_master_key_and_not_to_make_one() {
+    let place = Place::configured();
+    let without = "public_url = 'https://id.example'\ndata = 'data'\n";
+    place.write("bare.toml", without);
+    let (code, message) = place.refused(&["serve", "--config", "bare.toml"]);
+    assert!(code == 2 && message.contains("openssl rand"), "{message}");
+    place.text(&["api", "create", "orders"]);
+    let (code, message) = place.refused(&["serve", "--config", "bare.toml"]);
+    assert!(code == 2 && !message.contains("openssl rand") && message.contains("made with"), "{message}");
+}
