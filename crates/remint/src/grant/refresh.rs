@@ -40,39 +40,66 @@ pub async fn refresh(
     interactive: bool,
     wanted: &Wanted,
 ) -> Result<Issued, Failure> {
+    answered(app, client, presented, interactive, wanted, Kind::Refresh).await
+}
+
+/// Answers a refresh token that came in a cookie of `client`'s page.
+pub async fn refresh_by_cookie(
+    app: &App,
+    client: &Client,
+    presented: &str,
+    interactive: bool,
+) -> Result<Issued, Failure> {
+    let wanted = Wanted { account: true, ..Wanted::default() };
+    answered(app, client, presented, interactive, &wanted, Kind::CookieRefresh).await
+}
+
+async fn answered(
+    app: &App,
+    client: &Client,
+    presented: &str,
+    interactive: bool,
+    wanted: &Wanted,
+    kind: Kind,
+) -> Result<Issued, Failure> {
     let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
     let found = app.store.read(Holding(token.sid())).await?;
     if prove(app, &token, found.as_ref()).is_none() {
         return Err(Refusal::WrongMac.into()); // a forger takes nobody's turn at the desk
     }
-    let alike = alike(presented, &client.id, interactive, wanted);
+    let alike = alike(presented, &client.id, interactive, wanted, kind);
+    let asked = Asked { client: &client.id, token: &token, interactive, wanted, kind };
     let decide = |waited: bool| {
         let first = found.filter(|_| !waited); // whoever waited for its turn reads again
-        decide(app, &client.id, &token, interactive, wanted, first)
+        decide(app, asked, first)
     };
     let Granted { held, answer } = app.desk.in_turn(token.sid(), alike, decide).await?;
     let now = app.clock.now();
-    let permit = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)?;
-    let mut issued = issue::for_session(app, permit, wanted, now).await?;
+    let permit = gate::may_issue(&held.user, &held.client, &held.session, kind, now)?;
+    let issued = issue::for_session(app, permit, wanted, now).await?;
     if answer == Answer::WithHead {
-        issued.refresh_token = Some(head(app, &held.session)?);
+        return Ok(issued.with_refresh(head(app, &held.session)?, &held.client, &held.session, now));
     }
     Ok(issued)
 }
 
-/// What makes two presentations the same question.
-fn alike(presented: &str, client: &ClientId, interactive: bool, wanted: &Wanted) -> SecretHash {
-    SecretHash::of(format!("{client} {interactive} {wanted:?} {presented}").as_bytes())
+/// One presentation, as it was asked.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    client: &'a ClientId,
+    token: &'a RefreshToken,
+    interactive: bool,
+    wanted: &'a Wanted,
+    kind: Kind,
 }
 
-async fn decide(
-    app: &App,
-    client: &ClientId,
-    token: &RefreshToken,
-    interactive: bool,
-    wanted: &Wanted,
-    mut first: Option<Held>,
-) -> Result<Granted, Failure> {
+/// What makes two presentations the same question.
+fn alike(presented: &str, client: &ClientId, interactive: bool, wanted: &Wanted, kind: Kind) -> SecretHash {
+    SecretHash::of(format!("{client} {interactive} {wanted:?} {kind:?} {presented}").as_bytes())
+}
+
+async fn decide(app: &App, asked: Asked<'_>, mut first: Option<Held>) -> Result<Granted, Failure> {
+    let Asked { client, token, interactive, wanted, kind } = asked;
     for _ in 0..MAX_CONFLICTS {
         let found = match first.take() {
             Some(held) => Some(held),
@@ -83,7 +110,7 @@ async fn decide(
         let held = found.ok_or(Refusal::WrongMac)?;
         let shown = Presentation { token: genuine, client, proof: KeyProof::None, interactive };
         let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
-        let permitted = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)
+        let permitted = gate::may_issue(&held.user, &held.client, &held.session, kind, now)
             .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
         let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), now);
         if changes.is_empty() {

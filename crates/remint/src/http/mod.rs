@@ -6,10 +6,14 @@ pub mod admin;
 pub mod answer;
 pub mod body;
 pub mod caller;
+pub mod cookie;
 pub mod credentials;
 pub mod discovery;
 pub mod error;
+pub mod events;
+pub mod exchange;
 pub mod feed;
+pub mod introspect;
 pub mod origin;
 pub mod revoke;
 pub mod session;
@@ -45,13 +49,18 @@ fn endpoints(app: &App) -> Router<App> {
         .route("/oauth2/revoke", post(revoke::post))
         .route("/session", post(session::open).get(session::show).delete(session::end))
         .route("/session/renew", post(session::renewal))
+        .route("/session/events", get(events::follow))
         .route("/sessions", get(session::list))
         .route("/sessions/{sid}", delete(session::end_other))
         .route("/account", patch(account::patch))
         .method_not_allowed_fallback(not_allowed) // inside the layers: a preflight passes through them
         .layer(map_response(never_cached))
         .layer(from_fn_with_state(app.clone(), origin::cors));
-    pages.route("/oauth2/jwks", get(discovery::jwks)).route("/feed", get(feed::follow))
+    pages
+        .route("/oauth2/jwks", get(discovery::jwks))
+        .route("/feed", get(feed::follow))
+        .route("/oauth2/introspect", post(introspect::post))
+        .route("/session/exchange", post(exchange::post))
 }
 
 /// What depends on who asks is kept by nobody on the way.

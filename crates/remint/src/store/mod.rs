@@ -32,7 +32,7 @@ use sqlite::{DataFile, Order, Readers, Writer};
 pub use ask::{
     Account, AccountById, AccountOf, ApiById, ApiFor, Apis, ClientById, Clients, Counter, DeclaredAttributes,
     FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys, LongestLife, Question,
-    Reader, SessionById, SessionsDerivedWith, SessionsOf, UserById, Users,
+    Reader, SessionById, SessionsDerivedWith, SessionsOf, TokenRevoked, UserById, Users,
 };
 pub use error::{OpenError, StoreError};
 pub use migrate::LATEST as LATEST_SCHEMA;
