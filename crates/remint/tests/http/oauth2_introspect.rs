@@ -54,7 +54,8 @@ async fn what_is_no_access_token_of_ours_is_inactive() {
     let cookie = scene.login("web").await.expect(200).cookie();
     inactive(scene.introspect("demo-api", cookie.split_once('=').unwrap().1).await);
     let token = login.text("access_token");
-    let forged = format!("{}A", &token[..token.len() - 1]);
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let forged = format!("{signed}.{}{}", if signature.starts_with('A') { 'B' } else { 'A' }, &signature[1..]);
     for wrong in ["x", "a.b.c", "..", &forged, &token[1..]] {
         inactive(scene.introspect("demo-api", wrong).await);
     }
