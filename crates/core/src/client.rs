@@ -67,6 +67,23 @@ impl<'de> Deserialize<'de> for Origin {
     }
 }
 
+/// How a client's refresh tokens travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// In bodies (RFC 6749 section 5.1), kept by the client itself.
+    #[default]
+    Body,
+    /// In a cookie that no script can read; renewed at `POST /session/renew`.
+    Cookie,
+}
+
+impl Transport {
+    const fn is_body(&self) -> bool {
+        matches!(self, Self::Body)
+    }
+}
+
 /// An application that asks for tokens (RFC 6749 section 1.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +125,9 @@ pub struct Client {
     /// an honest client is never taken for a thief.
     #[serde(default)]
     pub always_return_refresh: bool,
+    /// How its refresh tokens travel.
+    #[serde(default, skip_serializing_if = "Transport::is_body")]
+    pub transport: Transport,
     /// The longest access life that it ever had: what the feed must remember an ending for. Kept by [`Self::checked`].
     #[serde(with = "seconds", default)]
     pub longest_life: Duration,
@@ -137,6 +157,11 @@ pub enum BadClient {
     /// `always_return_refresh` without a secret.
     #[error("`always_return_refresh` is for confidential clients: give the client a secret")]
     AlwaysReturnWithoutSecret,
+    /// A cookie for a client that no page of its own speaks for, or that has no refresh token.
+    #[error(
+        "`transport` = \"cookie\" is for first-party clients of the policy `refresh` without a secret: their pages hold the cookie"
+    )]
+    CookieTransport,
 }
 
 impl Client {
@@ -156,6 +181,10 @@ impl Client {
         if self.always_return_refresh && self.secret.is_none() {
             return Err(BadClient::AlwaysReturnWithoutSecret);
         }
+        let of_pages = self.first_party && self.secret.is_none() && matches!(self.policy, Policy::Refresh { .. });
+        if self.transport == Transport::Cookie && !of_pages {
+            return Err(BadClient::CookieTransport);
+        }
         let find = |audience: &Audience| {
             apis.iter().find(|api| api.audience == *audience).ok_or_else(|| BadClient::UnknownApi(audience.clone()))
         };
@@ -169,6 +198,11 @@ impl Client {
     fn shows_the_same(&self, before: &Self) -> bool {
         (&self.mapping, &self.scopes, &self.apis, self.disabled, self.client_credentials)
             == (&before.mapping, &before.scopes, &before.apis, before.disabled, before.client_credentials)
+    }
+
+    /// Whether its pages prove by a cookie that their session goes on.
+    pub const fn has_cookies(&self) -> bool {
+        matches!(self.policy, Policy::Cookie { .. }) || matches!(self.transport, Transport::Cookie)
     }
 
     /// The audience of a token that names no other.
@@ -265,5 +299,13 @@ mod tests {
         assert!(refused(Client { apis: twice, ..client() }).contains("`demo-api` is named twice"));
         assert!(refused(Client { client_credentials: true, ..client() }).contains("needs a client secret"));
         assert!(refused(Client { always_return_refresh: true, ..client() }).contains("confidential"));
+        let cookie = || Client { transport: Transport::Cookie, ..client() };
+        assert!(cookie().checked(None, &apis, &timing).is_ok());
+        let foreign = Client { first_party: false, ..cookie() };
+        let confidential = Client { secret: Some(SecretHash::of(b"secret")), ..cookie() };
+        let rolling = Client { transport: Transport::Cookie, ..fixture::client(Policy::rolling()) };
+        for wrong in [foreign, confidential, rolling] {
+            assert!(refused(wrong).contains("first-party clients of the policy `refresh` without a secret"));
+        }
     }
 }

@@ -1,12 +1,78 @@
 //! The cookie policy: an opaque secret is the proof, the session stays on the server. Decides only; the cookie's
 //! attributes and its way over the wire are the server's.
 
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
 use crate::client::Client;
+use crate::id::SessionId;
 use crate::refusal::Refusal;
 use crate::secret::SecretHash;
 use crate::session::{Continuity, Session};
 use crate::time::Timestamp;
 use crate::user::User;
+
+/// What a browser holds of its session, as text `rc1.<sid>.<secret>`: the id by which the row is found, and 256 random
+/// bits, of which the row keeps the hash. Cannot be printed.
+#[derive(Clone)]
+pub struct SessionCookie {
+    sid: SessionId,
+    secret: Secret,
+}
+
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+struct Secret([u8; 32]);
+
+impl SessionCookie {
+    /// A new one, from 32 random bytes.
+    pub const fn from_random(sid: SessionId, secret: [u8; 32]) -> Self {
+        Self { sid, secret: Secret(secret) }
+    }
+
+    /// The session that it claims to be of.
+    pub const fn sid(&self) -> SessionId {
+        self.sid
+    }
+
+    /// What the row keeps of it.
+    pub fn hash(&self) -> SecretHash {
+        SecretHash::of(&self.secret.0)
+    }
+
+    /// The text, for the browser.
+    pub fn reveal(&self) -> String {
+        format!("rc1.{}.{}", self.sid, URL_SAFE_NO_PAD.encode(self.secret.0))
+    }
+}
+
+impl fmt::Debug for SessionCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionCookie(..)")
+    }
+}
+
+/// The text is no session cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a session cookie")]
+pub struct NotASessionCookie;
+
+impl FromStr for SessionCookie {
+    type Err = NotASessionCookie;
+
+    fn from_str(text: &str) -> Result<Self, NotASessionCookie> {
+        let (sid, secret) = text.strip_prefix("rc1.").and_then(|rest| rest.split_once('.')).ok_or(NotASessionCookie)?;
+        let mut bytes = [0; 32];
+        match (secret.len(), URL_SAFE_NO_PAD.decode_slice(secret, &mut bytes)) {
+            (43, Ok(32)) => {}
+            _ => return Err(NotASessionCookie),
+        }
+        Ok(Self::from_random(sid.parse().map_err(|_| NotASessionCookie)?, bytes))
+    }
+}
 
 /// What a presented cookie gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +93,9 @@ pub fn present(
     interactive: bool,
     now: Timestamp,
 ) -> Result<Use, Refusal> {
-    let Continuity::Cookie(kept) = &session.continuity else { return Err(Refusal::NoSuchSession) };
+    let Continuity::Cookie(kept) = &session.continuity else { return Err(Refusal::BadCookie) };
     if !kept.equals(shown) {
-        return Err(Refusal::NoSuchSession);
+        return Err(Refusal::BadCookie);
     }
     if let Some(over) = session.over(user, now) {
         return Err(over);
@@ -82,11 +148,42 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_secret_is_like_no_session() {
+    fn a_wrong_secret_is_like_no_cookie() {
         let session = fixture::session(Policy::cookie());
         let client = fixture::client(Policy::cookie());
         let wrong = SecretHash::of(b"another");
         let refused = present(&session, &fixture::user(), &client, &wrong, true, Timestamp::default());
-        assert_eq!(refused, Err(Refusal::NoSuchSession));
+        assert_eq!(refused, Err(Refusal::BadCookie));
+    }
+
+    #[test]
+    fn a_cookie_is_read_as_it_is_written_and_in_no_other_way() {
+        let cookie = SessionCookie::from_random(SessionId::from_bytes([7; 16]), [9; 32]);
+        let text = cookie.reveal();
+        let read: SessionCookie = text.parse().unwrap();
+        assert_eq!((read.sid(), read.hash()), (cookie.sid(), cookie.hash()));
+        let longer = format!("{text}A");
+        let padded = format!("{text}=");
+        let loose = format!("{}l", &text[..text.len() - 1]); // the last two bits of a secret are not there
+        for wrong in [
+            "",
+            "rc1",
+            "rc1.",
+            "rc1..",
+            &text[4..],
+            &text[..text.len() - 1],
+            &longer,
+            &padded,
+            &loose,
+            &text.replace("rc1", "rt1"),
+        ] {
+            assert_eq!(wrong.parse::<SessionCookie>().err(), Some(NotASessionCookie), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_cannot_be_printed() {
+        let cookie = SessionCookie::from_random(SessionId::from_bytes([7; 16]), [9; 32]);
+        assert_eq!(format!("{cookie:?}"), "SessionCookie(..)");
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::attribute::Declarations;
-use crate::client::{Api, Client};
+use crate::client::{Api, Client, Transport};
 use crate::id::{SessionId, UserId};
 use crate::jwk::Algorithm;
 use crate::mapping::Mapping;
@@ -63,6 +63,7 @@ pub(crate) fn client(policy: Policy) -> Client {
         scopes: "read".parse().unwrap(),
         mapping: Mapping::default(),
         always_return_refresh: false,
+        transport: Transport::Body,
         rev: Rev::NEW,
     }
 }

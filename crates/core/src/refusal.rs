@@ -42,6 +42,9 @@ pub enum Refusal {
     /// The session is over.
     #[error("session ended: {}", .0.as_str())]
     SessionEnded(EndReason),
+    /// No session cookie of ours, of another client, or with another secret than the session's: all answered alike.
+    #[error("the session cookie is not valid")]
+    BadCookie,
     /// The idle or absolute limit has passed.
     #[error("the session has expired")]
     SessionExpired,
@@ -82,6 +85,10 @@ pub enum Refusal {
     /// The request came from a page that the client does not own.
     #[error("the origin is not one of the client's `origins`")]
     ForeignOrigin,
+    /// A cookie came with a request that changes something, and nothing says from which page it comes: a browser would
+    /// have said it.
+    #[error("a cookie is taken only from a page that says where it is: send Origin or Sec-Fetch-Site")]
+    UnknownOrigin,
     /// The person must have proved who they are more recently (RFC 9470).
     #[error("a more recent authentication is required")]
     AuthenticationTooOld {
@@ -96,6 +103,12 @@ pub enum Refusal {
     TokenTooLarge {
         /// The limit in bytes.
         limit: usize,
+    },
+    /// More streams of events than one session or the server serves.
+    #[error("too many streams of events are open: close one, or try again later")]
+    TooManyStreams {
+        /// When to try again.
+        retry_after: Duration,
     },
     /// No session of that id that the caller may see.
     #[error("there is no such session")]

@@ -135,6 +135,15 @@ impl TokenClaims {
         }
     }
 
+    /// What it says of the person and the session, without what belongs to a token alone: what a page is told where it
+    /// gets no token.
+    pub fn without_token(&self) -> Result<serde_json::Map<String, serde_json::Value>, Refusal> {
+        let too_large = Refusal::TokenTooLarge { limit: MAX_MINTED_BYTES };
+        let Ok(serde_json::Value::Object(mut claims)) = serde_json::to_value(self) else { return Err(too_large) };
+        ["iss", "aud", "iat", "exp", "jti"].iter().for_each(|of_token| drop(claims.remove(*of_token)));
+        Ok(claims)
+    }
+
     /// The `jti`: one per (session, minting time, versions, audience, scope).
     pub const fn jti(&self) -> Jti {
         self.jti

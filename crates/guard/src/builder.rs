@@ -47,6 +47,9 @@ pub enum OnLag {
     /// Served on what was last known: a session that has ended since is served until the feed is back, or its token
     /// has expired.
     Serve,
+    /// The issuer is asked about the token of each request (RFC 7662) until the feed is back; where it does not answer
+    /// either, as [`OnLag::Refuse`]. Each request then waits for the network.
+    Introspect,
 }
 
 /// The credential of the api at the issuer. Never printed.
@@ -351,6 +354,7 @@ impl Builder {
         }
         Verifier::start(Parts {
             renew_at: below(issuer, "session/renew"),
+            introspect_at: below(issuer, "oauth2/introspect"),
             issuer: self.issuer,
             audiences: self.audiences,
             profile: self.profile,

@@ -13,7 +13,7 @@ use remint_core::time::Timestamp;
 use reqwest::{Response, Url};
 use tokio::sync::watch;
 
-use crate::builder::{Feed, MAX_LEEWAY, OnLag};
+use crate::builder::{Credential, Feed, MAX_LEEWAY, OnLag};
 use crate::cache::TokenCache;
 use crate::fetch::{Fetch, FetchError};
 use crate::keys::Keys;
@@ -95,14 +95,27 @@ impl FeedState {
 
     /// What the ledger says of a token, if it may be asked at all.
     pub(crate) fn judge(&self, facts: &Facts, now: Timestamp) -> Result<Verdict, Reject> {
-        let choice = match self.standing(now) {
+        match self.choice(now) {
+            OnLag::Serve => Ok(self.last_known(facts)),
+            OnLag::Refuse | OnLag::Introspect => Err(Reject::FeedLagging),
+        }
+    }
+
+    /// What the ledger says, however old it is: an ending that it knows stays one.
+    pub(crate) fn last_known(&self, facts: &Facts) -> Verdict {
+        self.ledger.read().unwrap_or_else(PoisonError::into_inner).judge(facts)
+    }
+
+    /// By whose credential the issuer is to be asked about a token now, if it is.
+    pub(crate) fn introspects_as(&self, now: Timestamp) -> Option<&Credential> {
+        (self.choice(now) == OnLag::Introspect).then_some(&self.settings.credential)
+    }
+
+    fn choice(&self, now: Timestamp) -> OnLag {
+        match self.standing(now) {
             Standing::Fresh => OnLag::Serve,
             Standing::Lagging => self.settings.on_lagging,
             Standing::Lost => self.settings.on_lost,
-        };
-        match choice {
-            OnLag::Serve => Ok(self.ledger.read().unwrap_or_else(PoisonError::into_inner).judge(facts)),
-            OnLag::Refuse => Err(Reject::FeedLagging),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Everything that the guard asks of the network: the issuer's metadata, its keys, its feed, a renewal. The addresses
+//! Everything that the guard asks of the network: the issuer's metadata, its keys, its feed, a renewal, and, where its
+//! owner chose so for the time that the feed is silent, whether a token stands. The addresses
 //! come from the configuration or from the issuer's own metadata, never from a token. Redirects are not followed: a
 //! moved issuer is a matter for whoever configured it.
 
@@ -18,6 +19,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest answer to a renewal that is read, in bytes.
 const MAX_RENEWAL_BYTES: usize = 64 * 1024;
 
+/// The longest answer to an introspection that is read, in bytes.
+const MAX_INTROSPECTION_BYTES: usize = 64 * 1024;
+
 /// Why nothing useful came back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
@@ -29,6 +33,8 @@ pub(crate) enum FetchError {
     TooLong(usize),
     #[error("the answer is not an event stream")]
     NotAStream,
+    #[error("the answer does not say whether the token is active")]
+    NotAnIntrospection,
 }
 
 /// A document, and how long it may be kept.
@@ -97,6 +103,30 @@ impl Fetch {
         let is_stream = |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim() == feed::CONTENT_TYPE);
         let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         if kind.is_some_and(is_stream) { Ok(answer) } else { Err(FetchError::NotAStream) }
+    }
+
+    /// Whether the issuer says that the token stands (RFC 7662 section 2).
+    pub(crate) async fn introspection(
+        &self,
+        url: &Url,
+        credential: &Credential,
+        token: &str,
+    ) -> Result<bool, FetchError> {
+        #[derive(Deserialize)]
+        struct Introspection {
+            active: bool,
+        }
+        let asked = self.0.post(url.clone()).basic_auth(&credential.client_id, Some(credential.secret()));
+        let asked = asked.header(ACCEPT, "application/json").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        // A token that verified is base64url and dots: it stands in a form as it is.
+        let answer = asked.body(format!("token={token}")).timeout(ANSWER_TIMEOUT).send().await;
+        let answer = answer.map_err(reqwest::Error::without_url)?;
+        if answer.status() != StatusCode::OK {
+            return Err(FetchError::Status(answer.status()));
+        }
+        let bytes = bounded(answer, MAX_INTROSPECTION_BYTES).await?;
+        let read = serde_json::from_slice(&bytes).map_err(|_| FetchError::NotAnIntrospection);
+        read.map(|answer: Introspection| answer.active)
     }
 
     /// Presents `token` for renewal: the token, the word that a person is there, and nothing else of any request.

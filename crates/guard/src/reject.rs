@@ -51,6 +51,8 @@ pub enum Reject {
     },
     /// The token itself was revoked.
     Revoked,
+    /// The issuer, which was asked while the feed was silent, says that the token does not stand; not why.
+    Inactive,
     /// The key that signed the token was withdrawn.
     KeyWithdrawn,
     /// The user record changed since the token was minted.
@@ -162,6 +164,7 @@ impl Reject {
             }
             Self::Ended { reason } => unauthorized("session_ended", &format!("session ended: {}", reason.as_str())),
             Self::Revoked => unauthorized("token_revoked", "token revoked"),
+            Self::Inactive => unauthorized("token_inactive", "the token is not active any more"),
             Self::KeyWithdrawn => unauthorized("key_withdrawn", "signed by a key that was withdrawn"),
             Self::StaleClaims { .. } => unauthorized("stale_claims", "stale claims"),
             Self::ClientChanged { .. } => unauthorized("client_changed", "stale claims"),

@@ -1,6 +1,7 @@
 //! The road from a token to claims: parse, key, signature, claims, clock, ledger, in this order. A token that was
 //! verified before skips the first four steps, never the last two. Asks the network only for keys, and only as far as
-//! [`crate::keys`] allows.
+//! [`crate::keys`] allows; and about the token itself where the feed is silent and its owner chose
+//! [`OnLag::Introspect`](crate::OnLag::Introspect).
 
 use std::fmt;
 use std::sync::Arc;
@@ -139,6 +140,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fetch: Fetch,
     pub(crate) renew_at: Url,
+    pub(crate) introspect_at: Url,
     pub(crate) tasks: Tasks,
 }
 
@@ -169,14 +171,22 @@ impl Verifier {
     /// # Errors
     /// [`Reject`]: the first thing that is wrong with it, or why nothing can be said.
     pub async fn verify(&self, token: &str) -> Result<Verified, Reject> {
-        match self.verify_remembered(token) {
-            Some(verdict) => verdict,
-            None => self.verify_anew(token).await,
+        let (found, now) = match self.remembered(token) {
+            Some(found) => found?,
+            None => self.read(token).await?,
+        };
+        match self.judged(found.clone(), now) {
+            Err(Reject::FeedLagging) => self.introspected(token, found, now).await,
+            verdict => verdict,
         }
     }
 
     /// Verifies a token that was verified before; [`None`] for all others. Never waits.
     pub fn verify_remembered(&self, token: &str) -> Option<Result<Verified, Reject>> {
+        Some(self.remembered(token)?.and_then(|(found, now)| self.judged(found, now)))
+    }
+
+    fn remembered(&self, token: &str) -> Option<Result<(Arc<Token>, Timestamp), Reject>> {
         let found = self.0.cache.find(token)?;
         let now = self.0.clock.now();
         let timely = self.expected().and_then(|expected| expected.timely(&found.claims, now));
@@ -184,10 +194,10 @@ impl Verifier {
             self.0.cache.drop_one(token);
             return Some(Err(over.into()));
         }
-        Some(self.judged(found, now))
+        Some(Ok((found, now)))
     }
 
-    async fn verify_anew(&self, token: &str) -> Result<Verified, Reject> {
+    async fn read(&self, token: &str) -> Result<(Arc<Token>, Timestamp), Reject> {
         let era = self.0.cache.era();
         let unverified = Unverified::parse(token)?;
         let keys = self.0.keys.for_token(unverified.kid(), unverified.algorithm()).await?;
@@ -201,7 +211,22 @@ impl Verifier {
         let facts = Facts::of(&claims, kid);
         let verified = Arc::new(Token { claims, payload: payload.as_bytes().into(), facts });
         self.0.cache.keep(token, era, verified.clone());
-        self.judged(verified, now)
+        Ok((verified, now))
+    }
+
+    /// The issuer is asked in the feed's place, if its owner chose so. What the ledger knew stays known.
+    async fn introspected(&self, text: &str, token: Arc<Token>, now: Timestamp) -> Result<Verified, Reject> {
+        let Some(feed) = &self.0.feed else { return Err(Reject::FeedLagging) };
+        let credential = feed.introspects_as(now).ok_or(Reject::FeedLagging)?;
+        let good = self.by_verdict(feed.last_known(&token.facts), token, now)?;
+        match self.0.fetch.introspection(&self.0.introspect_at, credential, text).await {
+            Ok(true) => Ok(good),
+            Ok(false) => Err(Reject::Inactive),
+            Err(cause) => {
+                tracing::warn!(%cause, "the issuer could not be asked about a token");
+                Err(Reject::FeedLagging)
+            }
+        }
     }
 
     /// What this verifier demands; its parts were checked when it was built.
@@ -221,6 +246,10 @@ impl Verifier {
             Some(feed) => feed.judge(&token.facts, now)?,
             None => Verdict::Good,
         };
+        self.by_verdict(verdict, token, now)
+    }
+
+    fn by_verdict(&self, verdict: Verdict, token: Arc<Token>, now: Timestamp) -> Result<Verified, Reject> {
         let stale = match (verdict, self.0.stale) {
             (Verdict::Good, _) => None,
             (Verdict::Stale { need, .. }, StaleClaims::Hint) => Some(need),

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Reloader;
 use crate::entropy::Entropy;
 use crate::failure::Failure;
-use crate::feed::Hub;
+use crate::feed::{Hub, Places};
 use crate::grant::desk::Desk;
 use crate::grant::refresh::Granted;
 use crate::http::origin::KnownOrigins;
@@ -72,6 +72,8 @@ pub struct Parts {
     pub drain: Drain,
     /// Who follows the feed.
     pub hub: Hub,
+    /// Which pages watch their sessions.
+    pub page_streams: Places,
     /// The origins of all clients' pages.
     pub origins: KnownOrigins,
     /// Where presentations of one session take turns.
@@ -159,6 +161,7 @@ impl App {
             changing: Lines::new(1),
             origins: KnownOrigins::default(),
             desk: Desk::default(),
+            page_streams: Places::new(settings.limits.page_streams),
             settings,
             clock,
             entropy,

@@ -22,7 +22,7 @@ pub enum Failure {
     #[error(transparent)]
     Token(#[from] TokenError),
     /// There is no access token, and there must be one.
-    #[error("an access token is required: Authorization: Bearer ...")]
+    #[error("an access token is required (Authorization: Bearer ...), or the cookie of the session")]
     NoToken,
     /// The store did not answer, or does not know whether it wrote.
     #[error("the store: {0}")]
@@ -90,6 +90,9 @@ pub enum BadRequest {
         /// The limit.
         limit: usize,
     },
+    /// Cookies of several clients whose page it may be.
+    #[error("cookies of several clients came: say whose is meant by the header Remint-Client: <client_id>")]
+    SeveralCookies,
     /// Two ways to authenticate at once (RFC 6749 section 2.3).
     #[error("authenticate the client in one way only: the Authorization header or the body")]
     TwoAuthentications,

@@ -16,6 +16,7 @@ pub mod failure;
 pub mod feed;
 pub mod grant;
 pub mod http;
+pub mod introspect;
 pub mod jobs;
 pub mod keyring;
 pub mod lines;

@@ -139,6 +139,8 @@ pub struct Limits {
     pub hashing_at_once: usize,
     /// Password hashes that may wait; one more is answered 503.
     pub hashing_queue: usize,
+    /// Streams of `GET /session/events` open at once: each is a connection.
+    pub page_streams: usize,
 }
 
 impl Default for Limits {
@@ -149,6 +151,7 @@ impl Default for Limits {
             login_window: Duration::from_secs(15 * 60),
             hashing_at_once: 2,
             hashing_queue: 32,
+            page_streams: 5_000,
         }
     }
 }
@@ -184,6 +187,8 @@ pub struct Settings {
     pub leeway: Duration,
     /// How often the feed says that it is alive.
     pub heartbeat: Duration,
+    /// How often a page's own channel says that it is alive; proxies close what is silent for a minute.
+    pub page_heartbeat: Duration,
     /// The reverse proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<AddressRange>,
     /// How fast and how often things may be tried.
@@ -204,6 +209,7 @@ impl Settings {
             client_timeout: remint_core::policy::CLIENT_TIMEOUT,
             leeway: Duration::from_secs(5),
             heartbeat: Duration::from_secs(1),
+            page_heartbeat: Duration::from_secs(20),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
             keys: KeyLives::default(),

@@ -193,6 +193,10 @@ fn dev_needs_nothing_and_its_facts_are_enough_to_log_in_with_every_client() {
         assert_eq!(inspected["claims"]["role"], json!("engineer"));
         assert_eq!(inspected["claims"]["aud"], facts["audience"]);
     }
+    let page = dev.log_in("demo-cookie");
+    assert_eq!(page["claims"]["nickname"], json!("ada"));
+    assert!(page.get("access_token").is_none(), "a page of the cookie policy gets no token: {page}");
+    assert!(facts["clients"].as_array().unwrap().contains(&json!({"client_id": "demo-cookie", "policy": "cookie"})));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The issuer's endpoints, and the switches that a test has.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
@@ -151,6 +152,8 @@ struct Shared {
     renewal: Mutex<Renewal>,
     renewals: Mutex<Vec<(HeaderMap, Bytes)>>,
     gate: watch::Sender<bool>,
+    inactive: Mutex<HashSet<String>>,
+    introspections: AtomicUsize,
 }
 
 struct History {
@@ -206,6 +209,8 @@ impl Issuer {
             renewal: Mutex::new(Renewal::Mint),
             renewals: Mutex::default(),
             gate: watch::Sender::new(true),
+            inactive: Mutex::default(),
+            introspections: AtomicUsize::new(0),
         });
         let at = Endpoints { url, shared };
         let app = router(at.clone());
@@ -331,6 +336,16 @@ impl Issuer {
         self.shared().gate.send_replace(!hold);
     }
 
+    /// Says from now on that this token is not active.
+    pub fn end_token(&self, token: &str) {
+        locked(&self.shared().inactive).insert(token.to_owned());
+    }
+
+    /// How often it was asked about a token.
+    pub fn introspections(&self) -> usize {
+        self.shared().introspections.load(Ordering::SeqCst)
+    }
+
     /// What was asked for renewal: headers and body of each request.
     pub fn renewals(&self) -> Vec<(HeaderMap, Bytes)> {
         locked(&self.shared().renewals).clone()
@@ -354,6 +369,7 @@ fn router(endpoints: Endpoints) -> Router {
         .route("/oauth2/jwks", get(keys))
         .route("/feed", get(follow))
         .route("/session/renew", post(renew))
+        .route("/oauth2/introspect", post(introspect))
         .route("/canary", get(canary))
         .with_state(endpoints)
 }
@@ -412,9 +428,25 @@ impl Drop for Following {
     }
 }
 
-async fn follow(State(at): State<Endpoints>, headers: HeaderMap) -> Response {
+fn is_the_api(headers: &HeaderMap) -> bool {
     let expected = format!("Basic {}", STANDARD.encode(format!("{CLIENT_ID}:{SECRET}")));
-    if headers.get(AUTHORIZATION).is_none_or(|given| given.as_bytes() != expected.as_bytes()) {
+    headers.get(AUTHORIZATION).is_some_and(|given| given.as_bytes() == expected.as_bytes())
+}
+
+async fn introspect(State(at): State<Endpoints>, headers: HeaderMap, body: String) -> Response {
+    if !is_the_api(&headers) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    at.shared.introspections.fetch_add(1, Ordering::SeqCst);
+    let token = body.strip_prefix("token=").unwrap_or_default();
+    let audience = [AUDIENCE.to_owned()];
+    let expected = Expected::new(&at.url, &audience).expect("the test issuer has a name");
+    let genuine = expected.accept(token, &at.shared.jwks(), at.shared.settings.clock.now()).is_ok();
+    Json(json!({ "active": genuine && !locked(&at.shared.inactive).contains(token) })).into_response()
+}
+
+async fn follow(State(at): State<Endpoints>, headers: HeaderMap) -> Response {
+    if !is_the_api(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     if at.shared.closed.load(Ordering::SeqCst) {

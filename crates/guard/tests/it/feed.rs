@@ -223,6 +223,46 @@ async fn a_feed_that_was_never_heard_is_lost() {
 }
 
 #[tokio::test]
+async fn while_the_feed_is_silent_the_issuer_can_be_asked_about_each_token() {
+    let (issuer, clock) = issuer().await;
+    let asking = feed()
+        .lagging_after(Duration::from_secs(10), OnLag::Introspect)
+        .lost_after(Duration::from_secs(60), OnLag::Introspect);
+    let verifier = ready(issuer.verifier_without_feed().feed(asking)).await;
+    let (good, ended, known) =
+        (issuer.token("ada").mint(), issuer.token("ada").mint(), issuer.token("ada").sid(SID).mint());
+    assert!(verifier.verify(&ended).await.is_ok());
+    verifier.heard(issuer.publish(&session_ended(EndReason::Theft)).seq).await;
+    assert_eq!(issuer.introspections(), 0, "a feed that is heard is enough");
+    issuer.close_feed(true);
+    issuer.break_feed();
+    until(|| issuer.followers() == 0).await;
+    issuer.end_token(&ended);
+    for seconds in [11, 50] {
+        clock.advance(Duration::from_secs(seconds)); // lagging, then lost
+        assert!(verifier.verify(&good).await.is_ok());
+        assert_eq!(verifier.verify(&ended).await.unwrap_err(), Reject::Inactive);
+        let asked = issuer.introspections();
+        let theft = Reject::Ended { reason: EndReason::Theft };
+        assert_eq!(verifier.verify(&known).await.unwrap_err(), theft, "what was known stays known");
+        assert_eq!(issuer.introspections(), asked, "and nobody is asked for it");
+    }
+    let api = api(RemintLayer::new(verifier.clone()));
+    assert_eq!(
+        refusal(&call(&api, "/me", Some(&ended)).await),
+        (401, &*invalid_token("the token is not active any more"))
+    );
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_answer_about_a_token_logs_nobody_out() {
+    let (issuer, _) = issuer().await;
+    let wrong = Feed::new(CLIENT_ID, "wrong").lost_after(Duration::from_secs(60), OnLag::Introspect);
+    let verifier = issuer.verifier_without_feed().feed(wrong).build().unwrap();
+    assert_eq!(verifier.verify(&issuer.token("ada").mint()).await.unwrap_err(), Reject::FeedLagging);
+}
+
+#[tokio::test]
 async fn the_advice_on_leeway_comes_with_the_feed() {
     let (issuer, clock) = issuer().await;
     let verifier = ready(issuer.verifier()).await;

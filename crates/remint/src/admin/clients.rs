@@ -5,7 +5,6 @@ use remint_core::change::{Changes, Row};
 use remint_core::client::{Api, Client};
 use remint_core::id::ClientId;
 use remint_core::notice;
-use remint_core::policy::Policy;
 use remint_core::secret::ClientSecret;
 use serde_json::{Map, Value, json};
 
@@ -34,22 +33,11 @@ pub async fn create(app: &App, mut input: Map<String, Value>) -> Result<Value, A
     if app.store.read(ApiById(client.id.clone())).await?.is_some() {
         return Err(AdminError::exists("api", &client.id));
     }
-    has_transport(&client)?;
     let id = client.id.clone();
     let client = checked(app, client, None).await?;
     match app.store.commit(Changes::none().write(Row::Client(client.clone()))).await? {
         Commit::Done { .. } => Ok(with_secret(view(&client), secret.as_ref())),
         Commit::Conflict { .. } => Err(AdminError::exists("client", id)),
-    }
-}
-
-/// A policy whose sessions nothing carries yet would make a client that half works.
-fn has_transport(client: &Client) -> Result<(), AdminError> {
-    match client.policy {
-        Policy::Cookie { .. } => {
-            Err(AdminError::invalid("policy", "cookie sessions are not served yet: take rolling, fixed or refresh"))
-        }
-        Policy::Rolling { .. } | Policy::Fixed { .. } | Policy::Refresh { .. } => Ok(()),
     }
 }
 
@@ -92,10 +80,7 @@ pub async fn list(app: &App) -> Result<Value, AdminError> {
 pub async fn update(app: &App, id: &str, input: &Map<String, Value>) -> Result<Value, AdminError> {
     refuse_members(input, &KEPT)?;
     refuse_members(input, &["id", "confidential"])?;
-    let decide = |before: &Client| {
-        let client = document(merged(members(before), input.clone()))?;
-        has_transport(&client).map(|()| client)
-    };
+    let decide = |before: &Client| document(merged(members(before), input.clone()));
     change(app, id, decide).await
 }
 

@@ -23,8 +23,13 @@ const ORIGINS: [&str; 4] =
     ["http://localhost:3000", "http://localhost:4200", "http://localhost:5173", "http://localhost:8080"];
 
 /// The public clients, each with its policy.
-pub(super) fn public_clients() -> [(&'static str, Policy); 3] {
-    [("demo-rolling", Policy::rolling()), ("demo-fixed", Policy::fixed()), ("demo-refresh", Policy::refresh())]
+pub(super) fn public_clients() -> [(&'static str, Policy); 4] {
+    [
+        ("demo-rolling", Policy::rolling()),
+        ("demo-fixed", Policy::fixed()),
+        ("demo-refresh", Policy::refresh()),
+        ("demo-cookie", Policy::cookie()),
+    ]
 }
 
 /// Makes what is not there; with `rescale`, sets the policies of the demo's clients by `speed` anew. Answers the

@@ -21,7 +21,7 @@ impl Speed {
     /// Refuses a speed at which one of the demo's policies cannot work.
     pub(super) fn new(speed: u32) -> Result<Self, DevError> {
         let chosen = Self(speed.max(1));
-        for policy in [Policy::rolling(), Policy::fixed(), Policy::refresh()] {
+        for policy in [Policy::rolling(), Policy::fixed(), Policy::refresh(), Policy::cookie()] {
             let scaled = chosen.policy(&policy);
             let too_fast = |why: String| DevError::TooFast { speed, why };
             if scaled.life() < LEAST_LIFE {

@@ -3,6 +3,7 @@
 //! its notice says ([`remint_core::event::Concerns`]; what is said of a user goes to every api).
 
 mod follower;
+mod page;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use remint_core::feed;
 use tokio::sync::{broadcast, watch};
 
 pub use follower::{Follower, Terms};
+pub use page::{Places, Watcher};
 
 use crate::store::{FeedAfter, FeedEntry, FeedHead, Store, StoreError};
 
@@ -22,6 +24,7 @@ const BEHIND: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Told {
     name: &'static str,
+    event: Event,
     entry: FeedEntry,
 }
 
@@ -29,7 +32,7 @@ impl Told {
     /// `None` where the text is no event of this version: a newer node wrote it, and no follower of ours knows it.
     fn of(entry: FeedEntry) -> Option<Self> {
         let event: Event = serde_json::from_str(&entry.text).ok()?;
-        Some(Self { name: feed::type_of(&event), entry })
+        Some(Self { name: feed::type_of(&event), event, entry })
     }
 }
 

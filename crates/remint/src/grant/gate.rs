@@ -1,10 +1,10 @@
 //! The one gate: every path to a token passes [`may_issue`], and only it makes a [`Permit`], without which nothing is
 //! minted. Reads nothing, writes nothing.
 
-use remint_core::client::Client;
+use remint_core::client::{Client, Transport};
 use remint_core::policy::Policy;
 use remint_core::refusal::Refusal;
-use remint_core::session::Session;
+use remint_core::session::{Continuity, Session};
 use remint_core::time::Timestamp;
 use remint_core::user::{User, UserStatus};
 
@@ -19,6 +19,10 @@ pub enum Kind {
     AccountChange,
     /// `POST /oauth2/token`, `grant_type=refresh_token` (RFC 6749 section 6).
     Refresh,
+    /// The same at `POST /session/renew`, where the refresh token travels in a cookie.
+    CookieRefresh,
+    /// A backend swaps its caller's session cookie for a token of its own audience: `POST /session/exchange`.
+    Exchange,
 }
 
 /// Leave to mint for exactly this user, client and session. Only the gate makes one.
@@ -27,6 +31,7 @@ pub struct Permit<'a> {
     user: &'a User,
     client: &'a Client,
     session: &'a Session,
+    kind: Kind,
 }
 
 impl<'a> Permit<'a> {
@@ -43,6 +48,13 @@ impl<'a> Permit<'a> {
     /// The session.
     pub const fn session(&self) -> &'a Session {
         self.session
+    }
+
+    /// Whether a page of the cookie policy asks: it gets no token, whichever way it asks.
+    pub const fn is_for_a_page(&self) -> bool {
+        let of_cookies = matches!(self.client.policy, Policy::Cookie { .. })
+            || matches!(self.session.continuity, Continuity::Cookie(_));
+        of_cookies && !matches!(self.kind, Kind::Exchange)
     }
 }
 
@@ -65,6 +77,13 @@ pub fn may_issue<'a>(
     kind: Kind,
     now: Timestamp,
 ) -> Result<Permit<'a>, Refusal> {
+    stands(user, client, session, now)?;
+    kind_fits(client, kind)?;
+    Ok(Permit { user, client, session, kind })
+}
+
+/// Whether this session of this user at this client goes on, and with it the tokens that it has.
+pub fn stands(user: &User, client: &Client, session: &Session, now: Timestamp) -> Result<(), Refusal> {
     if session.user != user.id || session.client != client.id {
         return Err(Refusal::OtherClient);
     }
@@ -76,19 +95,20 @@ pub fn may_issue<'a>(
         UserStatus::Disabled => return Err(Refusal::UserDisabled),
         UserStatus::Deleted => return Err(Refusal::NoSuchUser),
     }
-    if let Some(over) = session.over(user, now) {
-        return Err(over);
-    }
-    kind_fits(client, kind)?;
-    Ok(Permit { user, client, session })
+    session.over(user, now).map_or(Ok(()), Err)
 }
 
 fn kind_fits(client: &Client, kind: Kind) -> Result<(), Refusal> {
     match (kind, &client.policy) {
-        (Kind::Login | Kind::Renewal | Kind::AccountChange, _) if !client.first_party => Err(Refusal::NotFirstParty),
-        (Kind::Login | Kind::Renewal | Kind::AccountChange, _) | (Kind::Refresh, Policy::Refresh { .. }) => Ok(()),
-        (Kind::Refresh, Policy::Rolling { .. } | Policy::Fixed { .. } | Policy::Cookie { .. }) => {
-            Err(Refusal::GrantNotAllowed { grant: "refresh_token" })
+        (Kind::Login | Kind::Renewal | Kind::AccountChange | Kind::CookieRefresh, _) if !client.first_party => {
+            Err(Refusal::NotFirstParty)
+        }
+        (Kind::Login | Kind::Renewal | Kind::AccountChange, _) | (Kind::Exchange, Policy::Cookie { .. }) => Ok(()),
+        (Kind::Refresh, Policy::Refresh { .. }) if client.transport == Transport::Body => Ok(()),
+        (Kind::CookieRefresh, Policy::Refresh { .. }) if client.transport == Transport::Cookie => Ok(()),
+        (Kind::Refresh | Kind::CookieRefresh, _) => Err(Refusal::GrantNotAllowed { grant: "refresh_token" }),
+        (Kind::Exchange, Policy::Rolling { .. } | Policy::Fixed { .. } | Policy::Refresh { .. }) => {
+            Err(Refusal::BadCookie)
         }
     }
 }

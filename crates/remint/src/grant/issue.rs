@@ -1,15 +1,18 @@
 //! From a permit to tokens: which audience, which scope, and whether the account token comes too. Mints only with a
 //! permit of the gate; never decides whether.
 
-use remint_core::client::{Api, Client};
-use remint_core::id::Audience;
+use remint_core::client::{Api, Client, Transport};
+use remint_core::cookie::SessionCookie;
+use remint_core::id::{Audience, ClientId};
 use remint_core::jwk::Algorithm;
 use remint_core::refusal::Refusal;
 use remint_core::scope::ScopeSet;
 use remint_core::session::Session;
 use remint_core::time::Timestamp;
 use remint_core::token::{Issuing, Target, TokenClaims};
+use serde_json::{Map, Value};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -34,16 +37,67 @@ pub struct Wanted {
 /// The tokens of one answer.
 #[derive(Clone, Debug)]
 pub struct Issued {
-    /// The access token.
-    pub access_token: AccessToken,
+    /// The access token; a page of the cookie policy gets none.
+    pub access_token: Option<AccessToken>,
     /// Seconds that it has left.
     pub expires_in: u64,
     /// The scope that it carries.
     pub scope: ScopeSet,
     /// The account token, where it was wanted.
     pub account_token: Option<AccessToken>,
-    /// The refresh token, as text for the wire, where one is handed out.
+    /// The refresh token, as text for the wire, where one is handed out in the body.
     pub refresh_token: Option<RefreshText>,
+    /// What is handed out in a cookie.
+    pub carried: Option<Carried>,
+    /// What a page is told in the place of tokens.
+    pub page: Option<Page>,
+}
+
+/// A proof that the session goes on, for a browser to keep out of reach of scripts.
+#[derive(Clone, Debug)]
+pub struct Carried {
+    /// Of which client.
+    pub client: ClientId,
+    /// The proof.
+    pub proof: Proof,
+    /// How long it can be of use.
+    pub lasts: Duration,
+}
+
+/// What is proof. Cannot be printed.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// The secret of a session of the cookie policy.
+    Session(SessionCookie),
+    /// The refresh token of a client whose transport is a cookie.
+    Refresh(RefreshText),
+}
+
+/// What a page of the cookie policy is told of its session.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// What a token would show of the person and the session.
+    pub claims: Map<String, Value>,
+    /// Without use by a person, the session ends then; seconds since the epoch.
+    pub idle_expires_at: i64,
+    /// The session ends then, whatever happens; seconds since the epoch.
+    pub expires_at: i64,
+}
+
+impl Issued {
+    /// With the refresh token of `session`, on the way that its client has set.
+    pub fn with_refresh(self, token: RefreshText, client: &Client, session: &Session, now: Timestamp) -> Self {
+        match client.transport {
+            Transport::Body => Self { refresh_token: Some(token), ..self },
+            Transport::Cookie => self.with_cookie(Proof::Refresh(token), session, now),
+        }
+    }
+
+    /// With a proof in a cookie, for as long as `session` can last.
+    pub fn with_cookie(self, proof: Proof, session: &Session, now: Timestamp) -> Self {
+        let (client, lasts) = (session.client.clone(), session.absolute_at.since(now));
+        Self { carried: Some(Carried { client, proof, lasts }), ..self }
+    }
 }
 
 /// A refresh token on its way into an answer. Cannot be printed.
@@ -68,10 +122,13 @@ impl RefreshText {
     }
 }
 
-/// Mints what the permit allows.
+/// Mints what the permit allows; for a page of the cookie policy nothing.
 pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Timestamp) -> Result<Issued, Failure> {
     let (client, session) = (permit.client(), permit.session());
     let audience = grantable(app, client, session, wanted)?;
+    if permit.is_for_a_page() {
+        return for_page(app, permit, now).await;
+    }
     let claims_for = |target: Target<'_>| {
         TokenClaims::of_session(issuing(app, now), permit.user(), client, session, target, wanted.scope.as_ref())
     };
@@ -89,11 +146,34 @@ pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Ti
         }
     };
     Ok(Issued {
-        access_token,
+        access_token: Some(access_token),
         expires_in: claims.expires_in(now),
         scope: claims.scope().clone(),
         account_token: if wanted.account { Some(account()?) } else { None },
         refresh_token: None,
+        carried: None,
+        page: None,
+    })
+}
+
+/// What a token for the client's first api would say, without a token.
+async fn for_page(app: &App, permit: Permit<'_>, now: Timestamp) -> Result<Issued, Failure> {
+    let (client, session) = (permit.client(), permit.session());
+    let api = api_for(app, client.default_api().ok_or(Refusal::UnknownResource)?).await?;
+    let claims = TokenClaims::of_session(issuing(app, now), permit.user(), client, session, Target::Api(&api), None);
+    let page = Page {
+        claims: claims.without_token()?,
+        idle_expires_at: session.idle_at.secs(),
+        expires_at: session.absolute_at.secs(),
+    };
+    Ok(Issued {
+        access_token: None,
+        expires_in: session.idle_at.since(now).as_secs(),
+        scope: claims.scope().clone(),
+        account_token: None,
+        refresh_token: None,
+        carried: None,
+        page: Some(page),
     })
 }
 
@@ -127,11 +207,13 @@ pub async fn for_client(
     let api = api_for(app, audience).await?;
     let claims = TokenClaims::of_client(issuing(app, now), client, &api, scope);
     Ok(Issued {
-        access_token: app.mint.access_token(&claims, api.algorithm)?.token,
+        access_token: Some(app.mint.access_token(&claims, api.algorithm)?.token),
         expires_in: claims.expires_in(now),
         scope: claims.scope().clone(),
         account_token: None,
         refresh_token: None,
+        carried: None,
+        page: None,
     })
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use remint_core::change::{Changes, PasswordRow, Row, RowKey};
 use remint_core::client::Client;
+use remint_core::cookie::SessionCookie;
 use remint_core::event::{Cause, Initiator};
 use remint_core::id::SessionId;
 use remint_core::notice;
@@ -14,7 +15,7 @@ use remint_core::policy::Policy;
 use remint_core::refresh::Chain;
 use remint_core::refusal::Refusal;
 use remint_core::rev::Rev;
-use remint_core::secret::{Password, PasswordHash, Salt, SecretHash};
+use remint_core::secret::{Password, PasswordHash, Salt};
 use remint_core::session::{Continuity, Device, Opening, Session};
 use remint_core::time::Timestamp;
 use remint_core::user::User;
@@ -26,7 +27,7 @@ use crate::app::App;
 use crate::bearer::Bearer;
 use crate::failure::Failure;
 use crate::grant::gate::{self, Kind};
-use crate::grant::issue::{self, Issued, Wanted};
+use crate::grant::issue::{self, Issued, Proof, Wanted};
 use crate::grant::{MAX_CONFLICTS, refresh};
 use crate::store::{Account, AccountOf, ClientById, Commit, SessionById};
 
@@ -43,7 +44,7 @@ pub struct Attempt {
     pub address: IpAddr,
     /// The device.
     pub device: Device,
-    /// The live account token of the same person, where they prove again who they are.
+    /// The live account token or session cookie of the same person, where they prove again who they are.
     pub again: Option<Bearer>,
 }
 
@@ -63,8 +64,8 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
         };
         let client = app.store.read(ClientById(client.id.clone())).await?.ok_or(Refusal::BadClient)?;
         let now = app.clock.now();
-        let (user, session, changes) = match reauthenticated(app, &proved.user, &client, attempt).await? {
-            Some(session) => again(app.horizon().await?, &proved.user, &client, session, now),
+        let (user, session, changes, cookie) = match reauthenticated(app, &proved.user, &client, attempt).await? {
+            Some(session) => again(app, app.horizon().await?, &proved.user, &client, session, now),
             None => open(app, &proved.user, &client, attempt, now),
         };
         gate::may_issue(&user, &client, &session, Kind::Login, now)?;
@@ -76,7 +77,11 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
         match app.store.commit(changes).await? {
             Commit::Done { .. } => {
                 app.throttle.succeeded(counted);
-                return tokens(app, &user, &client, &session, attempt, now).await;
+                let issued = tokens(app, &user, &client, &session, attempt, now).await?;
+                return Ok(match cookie {
+                    Some(cookie) => issued.with_cookie(Proof::Session(cookie), &session, now),
+                    None => issued,
+                });
             }
             Commit::Conflict { .. } => before = Some(proved), // disabled, changed or new password in between
         }
@@ -163,37 +168,45 @@ async fn reauthenticated(
 ) -> Result<Option<Session>, Failure> {
     let Some(bearer) = &attempt.again else { return Ok(None) };
     let session = app.store.read(SessionById(bearer.sid)).await?;
-    let same = |session: &Session| session.user == user.id && session.client == client.id;
+    let kept = |session: &Session| matches!(session.continuity, Continuity::Cookie(_));
+    let same = |session: &Session| {
+        let carried = kept(session) == matches!(client.policy, Policy::Cookie { .. });
+        session.user == user.id && session.client == client.id && bearer.proves(session) && carried
+    };
     Ok(session.filter(|session| same(session) && session.over(user, app.clock.now()).is_none()))
 }
 
-/// Same `sid`; `auth_time` and `amr` set, `cv` + 1.
-fn again(
-    horizon: Duration,
-    user: &User,
-    client: &Client,
-    session: Session,
-    now: Timestamp,
-) -> (User, Session, Changes) {
-    let continuity = session.continuity.clone();
+/// What a log-in makes: the user as the tokens will show it, the session, what is to be written, and the cookie that
+/// proves the session from now on, where one does.
+type Made = (User, Session, Changes, Option<SessionCookie>);
+
+/// Same `sid`; `auth_time` and `amr` set, `cv` + 1. A cookie gets a new secret (row 74: whoever knew the old one, before
+/// the person proved who they are, has nothing).
+fn again(app: &App, horizon: Duration, user: &User, client: &Client, session: Session, now: Timestamp) -> Made {
+    let (continuity, cookie) = match &session.continuity {
+        Continuity::Cookie(_) => continuity(app, session.sid, &client.policy, now),
+        kept @ (Continuity::Rolling | Continuity::Fixed | Continuity::Refresh(_)) => (kept.clone(), None),
+    };
     let session = session.reauthenticated(password_amr(), continuity, now).used(client.policy.idle(), true, now);
     let raised = user.with_new_cv();
     let told = notice::claims_changed(&raised, Vec::new(), Cause::Reauthentication, Initiator::User, horizon, now);
     let changes = Changes::none().write(Row::Session(session.clone())).write(Row::User(raised.clone())).notice(told);
-    (raised, session, changes)
+    (raised, session, changes, cookie)
 }
 
-fn open(app: &App, user: &User, client: &Client, attempt: &Attempt, now: Timestamp) -> (User, Session, Changes) {
+fn open(app: &App, user: &User, client: &Client, attempt: &Attempt, now: Timestamp) -> Made {
+    let sid = SessionId::from_bytes(app.entropy.bytes());
+    let (continuity, cookie) = continuity(app, sid, &client.policy, now);
     let opening = Opening {
-        sid: SessionId::from_bytes(app.entropy.bytes()),
-        continuity: continuity(app, &client.policy, now),
+        sid,
+        continuity,
         scope: attempt.wanted.scope.clone().unwrap_or_else(|| client.scopes.clone()),
         amr: password_amr(),
         device: attempt.device.clone(),
     };
     let session = Session::open(user, &client.id, &client.policy, opening, now);
     let changes = Changes::none().write(Row::Session(session.clone()));
-    (user.clone(), session, changes)
+    (user.clone(), session, changes, cookie)
 }
 
 /// `pwd` (RFC 8176 section 2).
@@ -201,15 +214,19 @@ fn password_amr() -> Vec<String> {
     vec!["pwd".to_owned()]
 }
 
-fn continuity(app: &App, policy: &Policy, now: Timestamp) -> Continuity {
+/// How a session is renewed from now on: what its row keeps, and the cookie of which it keeps the hash.
+pub fn continuity(app: &App, sid: SessionId, policy: &Policy, now: Timestamp) -> (Continuity, Option<SessionCookie>) {
     match policy {
-        Policy::Rolling { .. } => Continuity::Rolling,
-        Policy::Fixed { .. } => Continuity::Fixed,
+        Policy::Rolling { .. } => (Continuity::Rolling, None),
+        Policy::Fixed { .. } => (Continuity::Fixed, None),
         Policy::Refresh { .. } => {
             let (kid, _) = app.keyring.current_refresh();
-            Continuity::Refresh(Chain::new(kid, Salt::from_bytes(app.entropy.bytes()), now))
+            (Continuity::Refresh(Chain::new(kid, Salt::from_bytes(app.entropy.bytes()), now)), None)
         }
-        Policy::Cookie { .. } => Continuity::Cookie(SecretHash::of(&app.entropy.bytes::<32>())),
+        Policy::Cookie { .. } => {
+            let cookie = SessionCookie::from_random(sid, app.entropy.bytes());
+            (Continuity::Cookie(cookie.hash()), Some(cookie))
+        }
     }
 }
 
@@ -235,9 +252,9 @@ async fn tokens(
 ) -> Result<Issued, Failure> {
     let permit = gate::may_issue(user, client, session, Kind::Login, now)?;
     let wanted = Wanted { account: true, ..attempt.wanted.clone() };
-    let mut issued = issue::for_session(app, permit, &wanted, now).await?;
+    let issued = issue::for_session(app, permit, &wanted, now).await?;
     if session.rev == Rev::NEW && matches!(session.continuity, Continuity::Refresh(_)) {
-        issued.refresh_token = Some(refresh::head(app, session)?);
+        return Ok(issued.with_refresh(refresh::head(app, session)?, client, session, now));
     }
     Ok(issued)
 }

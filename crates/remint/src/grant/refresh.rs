@@ -40,26 +40,58 @@ pub async fn refresh(
     interactive: bool,
     wanted: &Wanted,
 ) -> Result<Issued, Failure> {
+    answered(app, client, presented, interactive, wanted, Kind::Refresh).await
+}
+
+/// Answers a refresh token that came in a cookie of `client`'s page.
+pub async fn refresh_by_cookie(
+    app: &App,
+    client: &Client,
+    presented: &str,
+    interactive: bool,
+) -> Result<Issued, Failure> {
+    let wanted = Wanted { account: true, ..Wanted::default() };
+    answered(app, client, presented, interactive, &wanted, Kind::CookieRefresh).await
+}
+
+async fn answered(
+    app: &App,
+    client: &Client,
+    presented: &str,
+    interactive: bool,
+    wanted: &Wanted,
+    kind: Kind,
+) -> Result<Issued, Failure> {
     let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
     let proved = read(app, &token).await?; // a forger takes nobody's turn at the desk
-    let alike = alike(presented, &client.id, interactive, wanted);
+    let asked = Asked { client: &client.id, token: &token, interactive, wanted, kind };
     let decide = |waited: bool| {
         let first = Some(proved).filter(|_| !waited); // whoever waited for its turn reads again
-        decide(app, &client.id, &token, interactive, wanted, first)
+        decide(app, asked, first)
     };
-    let Granted { held, answer } = app.desk.in_turn(token.sid(), alike, decide).await?;
+    let Granted { held, answer } = app.desk.in_turn(token.sid(), alike(presented, asked), decide).await?;
     let now = app.clock.now();
-    let permit = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)?;
-    let mut issued = issue::for_session(app, permit, wanted, now).await?;
+    let permit = gate::may_issue(&held.user, &held.client, &held.session, kind, now)?;
+    let issued = issue::for_session(app, permit, wanted, now).await?;
     if answer == Answer::WithHead {
-        issued.refresh_token = Some(head(app, &held.session)?);
+        return Ok(issued.with_refresh(head(app, &held.session)?, &held.client, &held.session, now));
     }
     Ok(issued)
 }
 
+/// One presentation, as it was asked.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    client: &'a ClientId,
+    token: &'a RefreshToken,
+    interactive: bool,
+    wanted: &'a Wanted,
+    kind: Kind,
+}
+
 /// What makes two presentations the same question.
-fn alike(presented: &str, client: &ClientId, interactive: bool, wanted: &Wanted) -> SecretHash {
-    let Wanted { resource, scope, account } = wanted;
+fn alike(presented: &str, asked: Asked<'_>) -> SecretHash {
+    let Asked { client, token: _, interactive, wanted: Wanted { resource, scope, account }, kind } = asked;
     let flags = [interactive, *account, resource.is_some(), scope.is_some()].map(u8::from);
     let texts = [
         client.as_str(),
@@ -67,17 +99,12 @@ fn alike(presented: &str, client: &ClientId, interactive: bool, wanted: &Wanted)
         scope.as_ref().map_or("", ScopeSet::as_str),
         presented,
     ];
-    SecretHash::of(&[&flags, texts.join(" ").as_bytes()].concat()) // one reading: only the scope can hold a blank
+    // One reading: of these texts only the scope can hold a blank.
+    SecretHash::of(&[&flags, &[kind as u8][..], texts.join(" ").as_bytes()].concat())
 }
 
-async fn decide(
-    app: &App,
-    client: &ClientId,
-    token: &RefreshToken,
-    interactive: bool,
-    wanted: &Wanted,
-    mut first: Option<(Held, Genuine)>,
-) -> Result<Granted, Failure> {
+async fn decide(app: &App, asked: Asked<'_>, mut first: Option<(Held, Genuine)>) -> Result<Granted, Failure> {
+    let Asked { client, token, interactive, wanted, kind } = asked;
     for _ in 0..MAX_CONFLICTS {
         let (held, genuine) = match first.take() {
             Some(proved) => proved,
@@ -86,7 +113,7 @@ async fn decide(
         let now = app.clock.now();
         let shown = Presentation { token: Some(genuine), client, proof: KeyProof::None, interactive };
         let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
-        let permitted = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)
+        let permitted = gate::may_issue(&held.user, &held.client, &held.session, kind, now)
             .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
         let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), now);
         if changes.is_empty() {

@@ -35,6 +35,8 @@ fn document(issuer: &str) -> Value {
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint": format!("{issuer}/oauth2/revoke"),
         "revocation_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint": format!("{issuer}/oauth2/introspect"),
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
         "grant_types_supported": ["refresh_token", "client_credentials"],
         "response_types_supported": [],
         "session_endpoint": format!("{issuer}/session"),

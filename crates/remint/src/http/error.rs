@@ -56,6 +56,7 @@ fn oauth_refusal(refusal: &Refusal) -> Wire {
         | Refusal::SessionEnded(_)
         | Refusal::SessionExpired
         | Refusal::MissingKeyProof
+        | Refusal::BadCookie
         | Refusal::NoSuchSession => (StatusCode::BAD_REQUEST, "invalid_grant"),
         Refusal::NotRenewedHere { .. } | Refusal::GrantNotAllowed { .. } | Refusal::NotFirstParty => {
             (StatusCode::BAD_REQUEST, "unauthorized_client")
@@ -63,9 +64,11 @@ fn oauth_refusal(refusal: &Refusal) -> Wire {
         Refusal::ScopeExceeded => (StatusCode::BAD_REQUEST, "invalid_scope"),
         Refusal::UnknownResource => (StatusCode::BAD_REQUEST, "invalid_target"), // RFC 8707 section 2
         Refusal::TokenTooLarge { .. } | Refusal::Attribute(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
-        Refusal::ForeignOrigin => (StatusCode::FORBIDDEN, "access_denied"),
+        Refusal::ForeignOrigin | Refusal::UnknownOrigin => (StatusCode::FORBIDDEN, "access_denied"),
         Refusal::AuthenticationTooOld { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
-        Refusal::TooManyAttempts { .. } => (StatusCode::TOO_MANY_REQUESTS, "slow_down"),
+        Refusal::TooManyAttempts { .. } | Refusal::TooManyStreams { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "slow_down")
+        }
         Refusal::InDoubt { .. } => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
     }
 }
@@ -79,10 +82,13 @@ fn bearer_refusal(refusal: &Refusal) -> Wire {
         | Refusal::NoSuchUser
         | Refusal::ClientDisabled
         | Refusal::WrongMac
+        | Refusal::BadCookie
         | Refusal::OtherClient
         | Refusal::MissingKeyProof => (StatusCode::UNAUTHORIZED, "invalid_token"),
         Refusal::AuthenticationTooOld { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
-        Refusal::ForeignOrigin | Refusal::NotFirstParty => (StatusCode::FORBIDDEN, "access_denied"),
+        Refusal::ForeignOrigin | Refusal::UnknownOrigin | Refusal::NotFirstParty => {
+            (StatusCode::FORBIDDEN, "access_denied")
+        }
         Refusal::NoSuchSession => (StatusCode::NOT_FOUND, "not_found"),
         Refusal::BadClient
         | Refusal::BadCredentials
@@ -92,7 +98,9 @@ fn bearer_refusal(refusal: &Refusal) -> Wire {
         | Refusal::Attribute(_)
         | Refusal::TokenTooLarge { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
         Refusal::ScopeExceeded => (StatusCode::FORBIDDEN, "insufficient_scope"),
-        Refusal::TooManyAttempts { .. } => (StatusCode::TOO_MANY_REQUESTS, "slow_down"),
+        Refusal::TooManyAttempts { .. } | Refusal::TooManyStreams { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "slow_down")
+        }
         Refusal::InDoubt { .. } => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
     }
 }
@@ -107,6 +115,7 @@ fn request(bad: &BadRequest) -> Wire {
         | BadRequest::Repeated(_)
         | BadRequest::Unknown(_)
         | BadRequest::Invalid { .. }
+        | BadRequest::SeveralCookies
         | BadRequest::TwoAuthentications => (StatusCode::BAD_REQUEST, "invalid_request"),
     }
 }
@@ -128,9 +137,11 @@ fn wire(failure: &Failure, refusal: fn(&Refusal) -> Wire) -> Wire {
 
 fn retry_after(failure: &Failure) -> Option<Duration> {
     match failure {
-        Failure::Refused(Refusal::TooManyAttempts { retry_after } | Refusal::InDoubt { retry_after }) => {
-            Some(*retry_after)
-        }
+        Failure::Refused(
+            Refusal::TooManyAttempts { retry_after }
+            | Refusal::TooManyStreams { retry_after }
+            | Refusal::InDoubt { retry_after },
+        ) => Some(*retry_after),
         Failure::Password(PasswordError::Overloaded { retry_after }) => Some(*retry_after),
         Failure::Store(_) | Failure::Contended | Failure::Password(PasswordError::Failed) => Some(SOON),
         Failure::Mint(MintError::NoKey { .. } | MintError::NotSigned) | Failure::NoRefreshKey => Some(SOON),

@@ -7,10 +7,14 @@ pub mod answer;
 pub mod body;
 pub mod caller;
 pub mod control;
+pub mod cookie;
 pub mod credentials;
 pub mod discovery;
 pub mod error;
+pub mod events;
+pub mod exchange;
 pub mod feed;
+pub mod introspect;
 pub mod origin;
 pub mod revoke;
 pub mod session;
@@ -47,12 +51,17 @@ fn endpoints(app: &App) -> Router<App> {
         .route("/oauth2/revoke", post(revoke::post))
         .route("/session", post(session::open).get(session::show).delete(session::end))
         .route("/session/renew", post(session::renewal))
+        .route("/session/events", get(events::follow))
         .route("/sessions", get(session::list))
         .route("/sessions/{sid}", delete(session::end_other))
         .route("/account", patch(account::patch))
         .method_not_allowed_fallback(not_allowed) // inside the layers: a preflight passes through them
         .layer(from_fn_with_state(app.clone(), around));
-    pages.route("/oauth2/jwks", get(discovery::jwks)).route("/feed", get(feed::follow))
+    pages
+        .route("/oauth2/jwks", get(discovery::jwks))
+        .route("/feed", get(feed::follow))
+        .route("/oauth2/introspect", post(introspect::post))
+        .route("/session/exchange", post(exchange::post))
 }
 
 /// Who may read an answer, and that nobody keeps what depends on who asks.

@@ -1,13 +1,14 @@
 //! The session API: log in, look, renew, log out, and the person's other devices. JSON only, first-party clients only,
-//! opened by the account token.
+//! opened by the account token or, for a page of the cookie policy, by its session cookie.
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Reply};
-use http::header::CACHE_CONTROL;
+use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+use remint_core::client::Client;
 use remint_core::id::SessionId;
 use remint_core::refusal::Refusal;
 use remint_core::secret::Password;
@@ -21,19 +22,22 @@ use crate::account::record;
 use crate::app::App;
 use crate::bearer::Bearer;
 use crate::failure::{BadRequest, Failure};
+use crate::grant;
 use crate::grant::gate::Kind;
 use crate::grant::issue::Issued;
 use crate::grant::login::{Attempt, login};
+use crate::grant::refresh::refresh_by_cookie;
 use crate::grant::renew::renew;
 use crate::grant::revoke::end_session;
 use crate::http::body::{Json, OptionalJson};
 use crate::http::caller::Caller;
+use crate::http::cookie::{self, Jar};
 use crate::http::credentials::{Credentials, bearer};
 use crate::http::error::{BearerError, OAuthError};
 use crate::http::origin;
 use crate::http::token::wanted;
 use crate::meters;
-use crate::store::{Held, SessionById, SessionsOf};
+use crate::store::{ClientById, Held, SessionById, SessionsOf};
 use crate::telemetry::KnownClient;
 
 /// Tells the holder of a stale token the version that it lacks.
@@ -41,7 +45,7 @@ pub static REMINT_RENEW: HeaderName = HeaderName::from_static("remint-renew");
 /// A person with more devices sees the newest of them.
 const MAX_DEVICES: usize = 200;
 
-/// The caller's account token, verified, from a page that its client owns.
+/// The caller's account token, verified, or its session cookie; from a page that its client owns.
 #[derive(Debug)]
 pub struct Account(pub Bearer);
 
@@ -49,10 +53,14 @@ impl FromRequestParts<App> for Account {
     type Rejection = BearerError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, BearerError> {
-        let token = bearer(&parts.headers)?.ok_or(Failure::NoToken)?;
-        let bearer = Bearer::account(app, token)?;
-        from_own_page(app, &parts.headers, &bearer).await?;
-        Ok(Self(bearer))
+        if let Some(token) = bearer(&parts.headers)? {
+            let bearer = Bearer::account(app, token)?;
+            from_own_page(app, &parts.headers, &bearer).await?;
+            return Ok(Self(bearer));
+        }
+        let cookie = cookie::speaking(app, &parts.headers, &parts.method, &[Jar::Session]).await?;
+        let cookie = cookie.ok_or(Failure::NoToken)?;
+        Ok(Self(Bearer::cookie(app, &cookie.client, &cookie.session()?).await?))
     }
 }
 
@@ -74,19 +82,20 @@ struct Login {
 const LOGIN: [&str; 6] = ["client_id", "client_secret", "identifier", "password", "scope", "resource"];
 
 /// `POST /session`: identifier, password and `client_id` in, the token response of RFC 6749 section 5.1 with
-/// `account_token` out. With a live account token of the same person and client it is a new proof of who they are: the
-/// session stays, `auth_time` moves.
+/// `account_token` out; a client of the cookie policy gets a cookie and no token. With a live account token or cookie of
+/// the same person and client it is a new proof of who they are: the session stays, `auth_time` moves.
 pub async fn open(
     State(app): State<App>,
+    method: Method,
     caller: Caller,
     headers: HeaderMap,
     body: Json,
 ) -> Result<(Extension<KnownClient>, Issued), OAuthError> {
     let form: Login = body.read(&LOGIN)?;
-    let again = bearer(&headers).ok().flatten().and_then(|token| Bearer::account(&app, token).ok());
     let credentials = Credentials::of(&HeaderMap::new(), Some(&form.client_id), form.client_secret.as_deref())?;
     let client = credentials.client(&app).await?;
     origin::check(&headers, &app, &client)?;
+    let again = already_here(&app, &method, &headers, &client).await;
     let attempt = Attempt {
         identifier: form.identifier,
         password: Password::new(form.password),
@@ -97,6 +106,17 @@ pub async fn open(
     };
     let issued = meters::login(login(&app, &client, &attempt).await)?;
     Ok((Extension(KnownClient(client.id.clone())), issued))
+}
+
+/// Who the browser already is, as a hint to the log-in: what is no good proof is no hint, and a new session is opened.
+/// So a cookie that was planted is never adopted (row 74).
+async fn already_here(app: &App, method: &Method, headers: &HeaderMap, client: &Client) -> Option<Bearer> {
+    if let Some(token) = bearer(headers).ok()? {
+        return Bearer::account(app, token).ok();
+    }
+    origin::check_cookie(headers, method, app, client).ok()?;
+    let shown = cookie::of_client(headers, Jar::Session, &client.id).ok()??.session().ok()?;
+    Bearer::cookie(app, &client.id, &shown).await.ok()
 }
 
 /// `GET /session`: the session, its user's record and its limits.
@@ -132,22 +152,43 @@ fn shown(user: &User) -> Value {
 
 #[derive(Deserialize)]
 struct RenewBody {
-    #[expect(dead_code, reason = "taken for symmetry with the refresh grant: a rolling session has no idle limit")]
+    /// Whether a person is at work; a renewal by timer says that none is. A rolling session has no idle limit to move.
     interactive: Option<bool>,
 }
 
-/// `POST /session/renew`: new tokens, or 204 where what the caller has is good.
+/// `POST /session/renew`, by an access token, the session cookie or the refresh cookie: new tokens, or 204 where what the
+/// caller has is good. A page of the cookie policy gets its claims and limits.
 pub async fn renewal(
     State(app): State<App>,
+    method: Method,
     headers: HeaderMap,
     OptionalJson(body): OptionalJson,
 ) -> Result<Response, BearerError> {
-    let RenewBody { .. } = body.read(&["interactive"])?;
-    let token = bearer(&headers)?.ok_or(Failure::NoToken)?;
+    let RenewBody { interactive } = body.read(&["interactive"])?;
+    let Some(token) = bearer(&headers)? else {
+        return Ok(renewed_by_cookie(&app, &method, &headers, interactive.unwrap_or(true)).await?.into_response());
+    };
     let bearer = Bearer::account_or_api(&app, token).await?;
     from_own_page(&app, &headers, &bearer).await?;
     let nothing = || (StatusCode::NO_CONTENT, [(CACHE_CONTROL, "no-store")]).into_response();
     Ok(meters::refresh(renew(&app, &bearer).await)?.map_or_else(nothing, IntoResponse::into_response))
+}
+
+async fn renewed_by_cookie(
+    app: &App,
+    method: &Method,
+    headers: &HeaderMap,
+    interactive: bool,
+) -> Result<Issued, Failure> {
+    let cookie = cookie::speaking(app, headers, method, &[Jar::Session, Jar::Refresh]).await?;
+    let cookie = cookie.ok_or(Failure::NoToken)?;
+    match cookie.jar {
+        Jar::Session => grant::cookie::renew(app, &cookie.client, &cookie.session()?, interactive).await,
+        Jar::Refresh => {
+            let client = app.store.read(ClientById(cookie.client.clone())).await?.ok_or(Refusal::BadCookie)?;
+            refresh_by_cookie(app, &client, cookie.value(), interactive).await
+        }
+    }
 }
 
 /// The query of `DELETE /session`.
@@ -157,21 +198,51 @@ pub struct EndQuery {
     everywhere: Option<bool>,
 }
 
-/// `DELETE /session`: ends this session, or with `?everywhere=true` all of the person's. 204 once it is durable; asked
-/// again, 204 again.
+/// `DELETE /session`: ends this session, or with `?everywhere=true` all of the person's, and takes the client's cookies
+/// away. 204 once it is durable; asked again, 204 again.
 pub async fn end(
     State(app): State<App>,
-    Account(bearer): Account,
+    headers: HeaderMap,
+    account: Result<Account, BearerError>,
     query: Result<Query<EndQuery>, QueryRejection>,
-) -> Result<StatusCode, BearerError> {
+) -> Result<Response, BearerError> {
     let unreadable = BadRequest::Invalid { name: "everywhere", why: "must be true or false, and nothing beside it" };
     let Query(query) = query.map_err(|_| unreadable)?;
+    let bearer = match account {
+        Ok(Account(bearer)) => bearer,
+        Err(error) => return nothing_left(&app, &headers).await?.ok_or(error),
+    };
+    let client = bearer.holding(&app).await?.client;
     if query.everywhere == Some(true) {
         record::end_everywhere(&app, &bearer).await?;
     } else {
         end_session(&app, bearer.sid, EndReason::Logout).await?;
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(logged_out(&client))
+}
+
+fn logged_out(client: &Client) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    cookie::clear(response.headers_mut(), client);
+    response
+}
+
+/// A page whose cookie stands for no session that is stored cannot remove it by itself: the log-out does. A cookie whose
+/// session has another secret by now lost a race, and the browser may hold the winner: nothing is cleared.
+async fn nothing_left(app: &App, headers: &HeaderMap) -> Result<Option<Response>, Failure> {
+    if headers.contains_key(AUTHORIZATION) {
+        return Ok(None);
+    }
+    let Ok(Some(cookie)) = cookie::speaking(app, headers, &Method::DELETE, &[Jar::Session]).await else {
+        return Ok(None);
+    };
+    if let Ok(shown) = cookie.session()
+        && app.store.read(SessionById(shown.sid())).await?.is_some()
+    {
+        return Ok(None);
+    }
+    let client = app.store.read(ClientById(cookie.client)).await?;
+    Ok(client.map(|client| logged_out(&client)))
 }
 
 /// `GET /sessions`: the person's live sessions, newest use first.

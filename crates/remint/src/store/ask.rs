@@ -7,8 +7,8 @@ use std::time::Duration;
 use remint_core::attribute::Declarations;
 use remint_core::change::{Identifier, PasswordRow, Row, RowKey};
 use remint_core::client::{Api, Client};
-use remint_core::event::{ChainHash, Concerns, Cursor};
-use remint_core::id::{Audience, ClientId, SessionId, UserId};
+use remint_core::event::{ChainHash, Concerns, Cursor, Event};
+use remint_core::id::{Audience, ClientId, Jti, SessionId, UserId};
 use remint_core::key::Key;
 use remint_core::refresh::MacKeyId;
 use remint_core::session::Session;
@@ -550,6 +550,30 @@ impl FeedAlive {
     /// Where those begin that are alive at `now`. Take the leeway of verifiers off it.
     pub const fn at(now: Timestamp) -> (Timestamp, u64) {
         (now, u64::MAX)
+    }
+}
+
+/// Whether a token without a session was revoked. The feed is asked, where its ending stands until it would have
+/// expired anyway: at its own `exp`, so an index finds it.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenRevoked {
+    /// The token.
+    pub jti: Jti,
+    /// When it expires.
+    pub exp: Timestamp,
+}
+
+impl Question for TokenRevoked {
+    type Answer = bool;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let told = Event::TokenEnded { jti: self.jti, forget_after: self.exp };
+        let sql = "SELECT seq, event FROM feed WHERE forget_after = $1 ORDER BY seq";
+        let event = |record: &mut Record<'_>| {
+            record.int::<u64>("seq")?;
+            record.text("event").map(|text| serde_json::from_str(text).is_ok_and(|event: Event| event == told))
+        };
+        Ok(reader.all("feed", sql, &[Param::time(self.exp)], event)?.contains(&true))
     }
 }
 

@@ -35,7 +35,7 @@ use sqlite::{Asking, Commits, DataFile, Order, Readers, Wanted, Writer};
 pub use ask::{
     Account, AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ClientById, Clients, Counter,
     DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys,
-    LongestLife, Question, Reader, SessionById, SessionsDerivedWith, SessionsOf, UserById, Users,
+    LongestLife, Question, Reader, SessionById, SessionsDerivedWith, SessionsOf, TokenRevoked, UserById, Users,
 };
 pub use error::{OpenError, StoreError};
 pub use migrate::LATEST as LATEST_SCHEMA;

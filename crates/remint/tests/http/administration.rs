@@ -47,7 +47,7 @@ async fn settings_that_would_do_harm_unseen_are_refused_with_what_to_do() {
         (json!({"mapping": {"sub": "role"}}), "reserved"),
         (json!({"apis": ["demo-api", "demo-api"]}), "named twice"),
         (json!({"policy": {"kind": "rolling", "idle": 60}}), "idle"),
-        (json!({"policy": {"kind": "cookie"}}), "cookie"),
+        (json!({"transport": "cookie"}), "first-party clients of the policy `refresh`"),
     ] {
         let (status, answer) = create(change.clone()).await;
         assert_eq!(status, 400, "{change}: {answer}");

@@ -71,15 +71,3 @@ async fn no_api_is_called_what_the_issuer_is_called() {
     let opened = App::open(settings, master, Clock::manual(scene.clock.now()), Entropy::system()).await;
     assert!(matches!(opened.err(), Some(StartError::ApiIsIssuer { api, .. }) if api.as_str() == "orders"));
 }
-
-#[tokio::test]
-async fn a_client_with_cookies_is_refused_while_nothing_carries_them() {
-    let scene = Scene::new().await;
-    let policy = json!({"kind": "cookie"});
-    let made = json!({"id": "web", "policy": policy, "apis": ["demo-api"]});
-    let reply = scene.admin(Method::POST, "/admin/api/clients", made).await.expect(400);
-    assert_eq!(reply.text("field"), "policy");
-    assert!(reply.text("error_description").contains("take rolling, fixed or refresh"), "{reply:?}");
-    let reply = scene.admin(Method::PATCH, "/admin/api/clients/fixed", json!({"policy": policy})).await.expect(400);
-    assert_eq!(reply.text("field"), "policy");
-}

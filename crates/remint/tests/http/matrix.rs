@@ -10,7 +10,7 @@ use remint_core::client::Client;
 use remint_core::session::EndReason;
 use serde_json::json;
 
-use crate::scene::{IDENTIFIER, PASSWORD, Reply, Scene, secret};
+use crate::scene::{IDENTIFIER, PASSWORD, Reply, Scene, from_page, secret};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Path {
@@ -22,6 +22,17 @@ enum Path {
     RefreshGrantForAccountToken,
     PatchAccount,
     ClientCredentials,
+    CookieLogin,
+    CookieReauthentication,
+    RenewWithSessionCookie,
+    PatchAccountWithCookie,
+    ExchangeOfCookie,
+    ExchangeOfCookieByAnotherApi,
+    RenewWithRefreshCookie,
+    IntrospectionOfSessionToken,
+    IntrospectionOfClientToken,
+    PageEvents,
+    PageEventsWithCookie,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +47,7 @@ enum Wrong {
     SessionExpired,
 }
 
-const PATHS: [Path; 8] = [
+const PATHS: [Path; 19] = [
     Path::Login,
     Path::Reauthentication,
     Path::RenewWithAccountToken,
@@ -45,6 +56,17 @@ const PATHS: [Path; 8] = [
     Path::RefreshGrantForAccountToken,
     Path::PatchAccount,
     Path::ClientCredentials,
+    Path::CookieLogin,
+    Path::CookieReauthentication,
+    Path::RenewWithSessionCookie,
+    Path::PatchAccountWithCookie,
+    Path::ExchangeOfCookie,
+    Path::ExchangeOfCookieByAnotherApi,
+    Path::RenewWithRefreshCookie,
+    Path::IntrospectionOfSessionToken,
+    Path::IntrospectionOfClientToken,
+    Path::PageEvents,
+    Path::PageEventsWithCookie,
 ];
 
 const WRONGS: [Wrong; 8] = [
@@ -62,8 +84,45 @@ impl Path {
     const fn client(self) -> &'static str {
         match self {
             Self::RefreshGrant | Self::RefreshGrantForAccountToken => "refresh",
-            Self::ClientCredentials => "service",
+            Self::ClientCredentials | Self::IntrospectionOfClientToken => "service",
+            Self::CookieLogin
+            | Self::CookieReauthentication
+            | Self::RenewWithSessionCookie
+            | Self::PatchAccountWithCookie
+            | Self::ExchangeOfCookie
+            | Self::ExchangeOfCookieByAnotherApi
+            | Self::PageEventsWithCookie => "web",
+            Self::RenewWithRefreshCookie => "spa",
             _ => "rolling",
+        }
+    }
+
+    /// A token that is introspected must not have expired by itself.
+    const fn until_due(self) -> Duration {
+        match self {
+            Self::IntrospectionOfSessionToken | Self::IntrospectionOfClientToken => Duration::from_secs(60),
+            _ => Duration::from_secs(15 * 60),
+        }
+    }
+
+    const fn is_of_a_client_alone(self) -> bool {
+        matches!(self, Self::ClientCredentials | Self::IntrospectionOfClientToken)
+    }
+
+    /// Whether the answer gives what must not be given: a token, what a page is told in its place, or the word that a
+    /// token stands.
+    fn gives(self, reply: &Reply) -> bool {
+        match self {
+            Self::CookieLogin
+            | Self::CookieReauthentication
+            | Self::RenewWithSessionCookie
+            | Self::PatchAccountWithCookie => {
+                assert!(!reply.body.to_string().contains("eyJ"), "a page gets no token: {reply:?}");
+                reply.body.get("claims").is_some()
+            }
+            Self::IntrospectionOfSessionToken | Self::IntrospectionOfClientToken => reply.body["active"] == json!(true),
+            Self::PageEvents | Self::PageEventsWithCookie => reply.status == 200,
+            _ => reply.body.get("access_token").is_some(),
         }
     }
 
@@ -72,14 +131,14 @@ impl Path {
         match (self, wrong) {
             (_, Wrong::Nothing) => false,
             (_, Wrong::ClientDisabled) => true,
-            (Self::ClientCredentials, _) => false,
+            (Self::ClientCredentials | Self::IntrospectionOfClientToken, _) => false,
             (
-                Self::Login,
+                Self::Login | Self::CookieLogin,
                 Wrong::EpochRaised | Wrong::PasswordChangedElsewhere | Wrong::SessionEnded | Wrong::SessionExpired,
             ) => false,
             // The password was right: a dead session is no hint to it, and a new one is opened.
             (
-                Self::Reauthentication,
+                Self::Reauthentication | Self::CookieReauthentication,
                 Wrong::EpochRaised | Wrong::PasswordChangedElsewhere | Wrong::SessionEnded | Wrong::SessionExpired,
             ) => false,
             (_, _) => true,
@@ -90,7 +149,23 @@ impl Path {
 async fn walk(scene: &Scene, path: Path, held: &Reply) -> Reply {
     let account = held.body["account_token"].as_str().unwrap_or_default();
     let login = json!({"client_id": path.client(), "identifier": IDENTIFIER, "password": PASSWORD});
+    let cookie = || held.cookie();
     match path {
+        Path::CookieLogin => scene.json(Method::POST, "/session", None, login).await,
+        Path::CookieReauthentication => scene.page(Method::POST, "/session", &cookie(), Some(login)).await,
+        Path::RenewWithSessionCookie | Path::RenewWithRefreshCookie => {
+            scene.page(Method::POST, "/session/renew", &cookie(), None).await
+        }
+        Path::PatchAccountWithCookie => {
+            scene.page(Method::PATCH, "/account", &cookie(), Some(json!({"nickname": "changed"}))).await
+        }
+        Path::ExchangeOfCookie => scene.exchange("demo-api", &cookie()).await,
+        Path::ExchangeOfCookieByAnotherApi => scene.exchange("other-api", &cookie()).await,
+        Path::IntrospectionOfSessionToken | Path::IntrospectionOfClientToken => {
+            scene.introspect("demo-api", &held.text("access_token")).await
+        }
+        Path::PageEvents => scene.opened(by_token(account)).await,
+        Path::PageEventsWithCookie => scene.opened(from_page(Method::GET, "/session/events", &cookie(), None)).await,
         Path::Login => scene.json(Method::POST, "/session", None, login).await,
         Path::Reauthentication => scene.json(Method::POST, "/session", Some(account), login).await,
         Path::RenewWithAccountToken => scene.bare(Method::POST, "/session/renew", Some(account)).await,
@@ -137,14 +212,14 @@ async fn spoil(scene: &Scene, path: Path, wrong: Wrong, held: Option<&Reply>) {
         }
         Wrong::SessionEnded => {
             if let Some(held) = held {
-                let session = scene.session(held.claims()["sid"].as_str().unwrap()).await.session;
+                let session = scene.session(&sid(held)).await.session;
                 let ended = session.ended(EndReason::Revoked, scene.clock.now());
                 scene.commit(Changes::none().write(Row::Session(ended))).await;
             }
         }
         Wrong::SessionExpired => {
             if let Some(held) = held {
-                let session = scene.session(held.claims()["sid"].as_str().unwrap()).await.session;
+                let session = scene.session(&sid(held)).await.session;
                 let expired = remint_core::session::Session { idle_at: scene.clock.now(), ..session };
                 scene.commit(Changes::none().write(Row::Session(expired))).await;
             }
@@ -152,19 +227,37 @@ async fn spoil(scene: &Scene, path: Path, wrong: Wrong, held: Option<&Reply>) {
     }
 }
 
+fn sid(held: &Reply) -> String {
+    let shown = held.body.get("claims").cloned().unwrap_or_else(|| held.claims());
+    shown["sid"].as_str().unwrap().to_owned()
+}
+
+fn by_token(token: &str) -> http::Request<axum::body::Body> {
+    crate::scene::with_token(http::Request::get("/session/events"), Some(token))
+        .body(axum::body::Body::empty())
+        .unwrap()
+}
+
+/// What the path needs to begin with.
+async fn held(scene: &Scene, path: Path) -> Reply {
+    if !path.is_of_a_client_alone() {
+        return scene.login(path.client()).await.expect(200);
+    }
+    let secret = secret();
+    let form = [("grant_type", "client_credentials"), ("client_id", "service"), ("client_secret", secret.reveal())];
+    scene.form("/oauth2/token", &form).await.expect(200)
+}
+
 #[tokio::test]
 async fn no_path_gives_a_token_to_whom_it_must_not() {
     for path in PATHS {
         for wrong in WRONGS {
             let scene = Scene::new().await;
-            let held =
-                if path == Path::ClientCredentials { None } else { Some(scene.login(path.client()).await.expect(200)) };
-            scene.advance(Duration::from_secs(15 * 60)); // past half and jitter: renewals are due
-            spoil(&scene, path, wrong, held.as_ref()).await;
-            let nobody = Reply { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: json!({}) };
-            let reply = walk(&scene, path, held.as_ref().unwrap_or(&nobody)).await;
-            let gives = reply.body.get("access_token").is_some();
-            assert_eq!(gives, !path.is_touched_by(wrong), "{path:?} x {wrong:?}: {reply:?}");
+            let held = held(&scene, path).await;
+            scene.advance(path.until_due()); // past half and jitter: renewals are due
+            spoil(&scene, path, wrong, (!path.is_of_a_client_alone()).then_some(&held)).await;
+            let reply = walk(&scene, path, &held).await;
+            assert_eq!(path.gives(&reply), !path.is_touched_by(wrong), "{path:?} x {wrong:?}: {reply:?}");
             assert!(!reply.status.is_server_error(), "{path:?} x {wrong:?}: {reply:?}");
         }
     }

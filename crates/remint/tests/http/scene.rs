@@ -16,7 +16,7 @@ use remint::settings::Settings;
 use remint::store::{Commit, Held, Holding, UserById};
 use remint_core::attribute::Declaration;
 use remint_core::change::{Changes, Identifier, PasswordRow, Row};
-use remint_core::client::{Api, Client};
+use remint_core::client::{Api, Client, Transport};
 use remint_core::id::{SessionId, UserId};
 use remint_core::policy::Policy;
 use remint_core::refresh::RefreshToken;
@@ -65,6 +65,18 @@ impl Reply {
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         self
+    }
+
+    /// The only cookie that the answer sets, as a browser sends it back: `name=value`.
+    #[track_caller]
+    pub(crate) fn cookie(&self) -> String {
+        let lines: Vec<_> = self.headers.get_all("set-cookie").iter().collect();
+        assert_eq!(lines.len(), 1, "{self:?}");
+        lines[0].to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    pub(crate) fn sets_cookies(&self) -> bool {
+        self.headers.contains_key("set-cookie")
     }
 
     /// The claims of the access token, read without verifying.
@@ -120,6 +132,12 @@ impl Scene {
         reply(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
+    /// The head of an answer whose body may never end.
+    pub(crate) async fn opened(&self, request: Request<Body>) -> Reply {
+        let (parts, _) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        Reply { status: parts.status, headers: parts.headers, body: Value::Null }
+    }
+
     pub(crate) async fn json(&self, method: Method, path: &str, token: Option<&str>, body: Value) -> Reply {
         self.send(json_request(method, path, token, body)).await
     }
@@ -135,6 +153,25 @@ impl Scene {
     pub(crate) async fn login(&self, client: &str) -> Reply {
         let body = json!({"client_id": client, "identifier": IDENTIFIER, "password": PASSWORD});
         self.json(Method::POST, "/session", None, body).await
+    }
+
+    /// As a page of the issuer's own host asks: by its cookie.
+    pub(crate) async fn page(&self, method: Method, path: &str, cookie: &str, body: Option<Value>) -> Reply {
+        self.send(from_page(method, path, cookie, body)).await
+    }
+
+    /// What an api asks, by its credential.
+    pub(crate) async fn api(&self, api: &str, request: Request<Body>) -> Reply {
+        self.send(header(request, "authorization", &basic(api, secret().reveal()))).await
+    }
+
+    pub(crate) async fn exchange(&self, api: &str, cookie: &str) -> Reply {
+        let value = cookie.split_once('=').map_or(cookie, |(_, value)| value);
+        self.api(api, json_request(Method::POST, "/session/exchange", None, json!({ "cookie": value }))).await
+    }
+
+    pub(crate) async fn introspect(&self, api: &str, token: &str) -> Reply {
+        self.api(api, form_request("/oauth2/introspect", &[("token", token)])).await
     }
 
     pub(crate) async fn refresh(&self, client: &str, token: &str) -> Reply {
@@ -220,6 +257,8 @@ async fn seed(app: &App) -> UserId {
         client("fixed", Policy::fixed()),
         client("refresh", Policy::refresh()),
         client("stranger", Policy::refresh()),
+        client("web", Policy::cookie()),
+        Client { transport: Transport::Cookie, ..client("spa", Policy::refresh()) },
         service,
     ];
     for row in clients {
@@ -258,4 +297,18 @@ pub(crate) fn header(request: Request<Body>, name: &'static str, value: &str) ->
     let mut request = request;
     request.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     request
+}
+
+/// A request of a page with the cookies that its browser has.
+pub(crate) fn from_page(method: Method, path: &str, cookie: &str, body: Option<Value>) -> Request<Body> {
+    let request = match body {
+        Some(body) => json_request(method, path, None, body),
+        None => with_token(Request::builder().method(method).uri(path), None).body(Body::empty()).unwrap(),
+    };
+    header(header(request, "origin", PAGE), "cookie", cookie)
+}
+
+pub(crate) fn basic(id: &str, secret: &str) -> String {
+    use base64::Engine as _;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}")))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use remint_core::attribute::Declaration;
 use remint_core::change::{Identifier, PasswordRow, Row};
-use remint_core::client::{Api, Client};
+use remint_core::client::{Api, Client, Transport};
 use remint_core::event::{Concerns, Event, Notice};
 use remint_core::id::{SessionId, UserId};
 use remint_core::jwk::{Algorithm, Jwk};
@@ -58,6 +58,7 @@ pub(crate) fn client(name: &str) -> Client {
         scopes: "read write".parse().unwrap(),
         mapping: serde_json::from_value::<Mapping>(json!({"nickname": "nickname"})).unwrap(),
         always_return_refresh: false,
+        transport: Transport::Body,
         rev: Rev::NEW,
     }
 }

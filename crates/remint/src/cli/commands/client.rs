@@ -59,7 +59,7 @@ pub(in crate::cli) struct Settings {
     #[arg(long)]
     name: Option<String>,
     /// How its sessions are renewed
-    #[arg(long, value_parser = ["rolling", "fixed", "refresh"])]
+    #[arg(long, value_parser = ["rolling", "fixed", "refresh", "cookie"])]
     policy: Option<String>,
     /// Life of an access token: 5m
     #[arg(long, value_parser = seconds, value_name = "TIME")]
@@ -94,6 +94,9 @@ pub(in crate::cli) struct Settings {
     /// Whether every refresh answers a refresh token: for one process that cannot do without
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     always_return_refresh: Option<bool>,
+    /// How its refresh tokens travel: in bodies, or in a cookie that no script can read
+    #[arg(long, value_parser = ["body", "cookie"])]
+    transport: Option<String>,
 }
 
 pub(super) fn seconds(text: &str) -> Result<u64, &'static str> {
@@ -113,6 +116,7 @@ impl Settings {
         put("first_party", self.first_party.map(Value::from));
         put("client_credentials", self.client_credentials.map(Value::from));
         put("always_return_refresh", self.always_return_refresh.map(Value::from));
+        put("transport", self.transport.as_ref().map(|transport| json!(transport)));
         Ok(members)
     }
 
