@@ -99,5 +99,5 @@ pub(crate) async fn serve(data: PathBuf, port: u16, log: String) -> Fallible<()>
         limits: Limits::default(),
         log: Log { format: LogFormat::Text, filter: log },
     };
-    Ok(remint::serve::serve(config).await?)
+    Ok(remint::serve::serve(config, None).await?)
 }

@@ -75,13 +75,15 @@ pub enum ServeError {
 ///
 /// # Errors
 /// Where it cannot start.
-pub async fn serve(config: Config, reloader: Reloader) -> Result<(), ServeError> {
+pub async fn serve(config: Config, reloader: Option<Reloader>) -> Result<(), ServeError> {
     let _log = telemetry::log_to_stderr(&config.log).map_err(ServeError::Log)?;
     make_private(&config.settings.data)?;
     let public = bind(config.listen, "listen").await?;
     let operations = bind(config.operations_listen, "operations_listen").await?;
     let app = App::open(config.settings, config.master_key, Clock::system(), Entropy::system()).await?;
-    let _ = app.reloader.set(reloader); // nobody else has this app yet
+    if let Some(reloader) = reloader {
+        let _ = app.reloader.set(reloader); // nobody else has this app yet
+    }
     let limits = Limits { request_time: app.settings.timing.server_deadline, ..config.limits };
     let local = |listener: &TcpListener| listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let (listen, operations_listen) = (local(&public), local(&operations));

@@ -116,7 +116,8 @@ impl Command {
     /// Whether it is about this machine, or asks nobody at all.
     const fn is_local(&self) -> bool {
         match self {
-            Self::Dev(_) | Self::Serve(_) | Self::Doctor => true,
+            Self::Dev(_) | Self::Serve(_) | Self::Doctor | Self::Health | Self::Config(_) => true,
+            Self::Backup { .. } | Self::Restore(_) => true,
             Self::Token(_) | Self::Completion { .. } | Self::Man { .. } | Self::Version => true,
             Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
             Self::Key(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) => false,
@@ -286,7 +287,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Serve(serving) => {
             serving.into_flags(&mut setup.flags);
             let reloader = Reloader::new(&setup.flags, &setup.environment)?;
-            Ok(serve::serve(Config::load(&setup.flags, &setup.environment)?, reloader).await?)
+            Ok(serve::serve(Config::load(&setup.flags, &setup.environment)?, Some(reloader)).await?)
         }
         Command::User(command) => commands::user::run(&setup, command).await,
         Command::Attribute(command) => commands::attribute::run(&setup, command).await,

@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value};
 
 /// The lists that there are, each with the columns that fit on a screen, in their order; `--json` shows all.
-const LISTS: [(&str, &[&str]); 8] = [
+const LISTS: [(&str, &[&str]); 9] = [
     ("users", &["id", "identifiers", "status", "cv", "attributes"]),
     ("clients", &["id", "policy", "apis", "scopes", "first_party", "confidential", "disabled"]),
     ("apis", &["id", "audience", "algorithm", "scopes"]),
