@@ -158,7 +158,7 @@ async fn all_sessions_can_be_ended_and_no_token_that_is_out_is_believed() {
 
 /// A user and an identifier, which are one commit.
 fn pair(n: u32) -> Changes {
-    let id = UserId::from_bytes((u128::from(n) + 1).to_be_bytes());
+    let id = UserId::from_bytes(((u128::from(n) + 1) << 64).to_be_bytes());
     let user = User::new(id, Default::default(), crate::scene::START);
     let identifier = Identifier { text: format!("user-{n:05}"), user: id, rev: Rev::NEW };
     Changes::none().write(Row::User(user)).write(Row::Identifier(identifier))

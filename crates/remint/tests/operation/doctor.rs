@@ -111,7 +111,7 @@ const SCENES: [Scene; 14] = [
     },
     Scene {
         plant: |place| {
-            sql(place, "UPDATE sessions SET last_seen = last_seen + 864000000000 WHERE rowid = 1");
+            sql(place, "UPDATE sessions SET last_seen = last_seen + 864000000000 WHERE slot = (SELECT MIN(slot) FROM sessions)");
             None
         },
         check: "clock",

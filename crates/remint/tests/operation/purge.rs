@@ -63,7 +63,7 @@ async fn more_sessions_than_a_slice_go_in_one_pass_and_whoever_serves_goes_on() 
     let kept = scene.held(&login.text("refresh_token")).await.session;
     let many = SLICE * 2 + 7;
     for n in 0..many {
-        let sid = SessionId::from_bytes((n as u128 * 7 + 1).to_be_bytes());
+        let sid = SessionId::from_bytes(((n as u128 * 7 + 1) << 64).to_be_bytes());
         let over = Session { sid, rev: Rev::NEW, idle_at: kept.created_at, ..kept.clone() };
         scene.app.store.commit(Changes::none().write(Row::Session(over))).await.unwrap();
     }
