@@ -88,10 +88,10 @@ fn spans(body: &[u8]) -> Vec<Span> {
     let read = |span: Vec<u8>| {
         let one = |field| within(&span, field).pop().unwrap_or_default();
         let attributes = within(&span, 9).into_iter();
-        let status = attributes
+        let mut status = attributes
             .filter(|pair| within(pair, 1)[0] == b"http.response.status_code")
             .map(|pair| fields(&within(&pair, 2)[0])[0].2);
-        let status = status.last().unwrap_or_default();
+        let status = status.next_back().unwrap_or_default();
         Span { name: String::from_utf8(one(5)).unwrap(), trace: one(1), parent: one(4), status }
     };
     spans.map(read).collect()
