@@ -137,8 +137,8 @@ impl Writer {
             };
             match first {
                 Ok(first) => {
-                    let more = orders.try_iter().take(self.options.batch.saturating_sub(1));
-                    idle = self.work(std::iter::once(first).chain(more));
+                    idle = self.work(first, orders);
+                    std::thread::yield_now(); // who was answered may have the next order ready: one sync for more
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
@@ -150,18 +150,25 @@ impl Writer {
         self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
-    /// One batch: questions answered, then changes committed. Whether nothing was there to commit.
-    fn work(&mut self, orders: impl Iterator<Item = Order>) -> bool {
-        let (mut questions, mut batch) = (Vec::new(), Vec::new());
-        for order in orders {
-            self.taken.fetch_sub(1, Ordering::Relaxed);
-            match order {
-                Order::Ask(question) => questions.push(question),
-                Order::Commit(wanted) => batch.extend(wanted.in_time(self.options.longest_wait)),
+    /// One batch: questions answered, and what follows from them at once; then changes committed. Whether nothing was
+    /// there to commit.
+    fn work(&mut self, first: Order, orders: &Receiver<Order>) -> bool {
+        let (mut first, mut batch) = (Some(first), Vec::new());
+        for _ in 0..ROUNDS {
+            let mut questions = Vec::new();
+            let room = self.options.batch.saturating_sub(batch.len());
+            for order in first.take().into_iter().chain(orders.try_iter()).take(room) {
+                self.taken.fetch_sub(1, Ordering::Relaxed);
+                match order {
+                    Order::Ask(question) => questions.push(question),
+                    Order::Commit(wanted) => batch.extend(wanted.in_time(self.options.longest_wait)),
+                }
             }
-        }
-        if !questions.is_empty() {
+            if questions.is_empty() {
+                break;
+            }
             self.answer(questions);
+            std::thread::yield_now(); // on one core nobody could decide otherwise; elsewhere it costs nothing
         }
         if !batch.is_empty() {
             self.commit(batch);
@@ -453,6 +460,8 @@ impl Writer {
     }
 }
 
+/// How often questions are answered before what is there is committed.
+const ROUNDS: usize = 3;
 /// Looking at the size of the log costs a microsecond: not after every commit.
 const LOOK_EVERY: u32 = 16;
 
