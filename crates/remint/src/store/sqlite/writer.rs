@@ -156,7 +156,7 @@ impl Writer {
         let (mut first, mut batch) = (Some(first), Vec::new());
         for _ in 0..ROUNDS {
             let mut questions = Vec::new();
-            let room = self.options.batch.saturating_sub(batch.len());
+            let room = self.options.batch.max(1).saturating_sub(batch.len());
             for order in first.take().into_iter().chain(orders.try_iter()).take(room) {
                 self.taken.fetch_sub(1, Ordering::Relaxed);
                 match order {
