@@ -111,7 +111,7 @@ impl TokenClaims {
             exp: exp.secs(),
             jti: jti(&[session.sid.as_bytes()], iat, user.cv, client.pv, target.audience(), &scope),
             scope,
-            mapped: client.mapping.apply(&user.attributes).claims().clone(),
+            mapped: client.mapping.apply(user).claims().clone(),
         }
     }
 

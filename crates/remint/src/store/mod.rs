@@ -30,9 +30,9 @@ use documents::Documents;
 use sqlite::{DataFile, Order, Readers, Writer};
 
 pub use ask::{
-    Account, AccountById, AccountOf, ApiById, ApiFor, Apis, ClientById, Clients, Counter, DeclaredAttributes,
-    FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys, LongestLife, Question,
-    Reader, SessionById, SessionsDerivedWith, SessionsOf, UserById, Users,
+    Account, AccountById, AccountOf, ApiById, ApiFor, Apis, ChallengeById, ClientById, Clients, Counter,
+    DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys,
+    LongestLife, Question, Reader, SessionById, SessionsDerivedWith, SessionsOf, UserById, Users,
 };
 pub use error::{OpenError, StoreError};
 pub use migrate::LATEST as LATEST_SCHEMA;

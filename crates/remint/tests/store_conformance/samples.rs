@@ -5,6 +5,7 @@ use std::time::Duration;
 use remint_core::attribute::Declaration;
 use remint_core::change::{Identifier, PasswordRow, Row};
 use remint_core::client::{Api, Client};
+use remint_core::code::{Asking, Challenge, ChallengeToken, Code, HalfLogin, Purpose, verification_of};
 use remint_core::event::{Concerns, Event, Notice};
 use remint_core::id::{SessionId, UserId};
 use remint_core::jwk::{Algorithm, Jwk};
@@ -13,7 +14,7 @@ use remint_core::mapping::Mapping;
 use remint_core::policy::Policy;
 use remint_core::refresh::{Chain, MacKeyId, Position};
 use remint_core::rev::Rev;
-use remint_core::secret::{PasswordHash, Salt, SecretHash};
+use remint_core::secret::{MacKey, PasswordHash, Salt, SecretHash};
 use remint_core::session::{Continuity, Device, EndReason, Opening, Session, State};
 use remint_core::time::Timestamp;
 use remint_core::user::{User, UserStatus};
@@ -108,6 +109,7 @@ fn extreme_users() -> impl Iterator<Item = User> {
         epoch_reason,
         status: all[i % 3],
         attributes: if i == 0 { Default::default() } else { odd.clone() },
+        phone_number: (i % 2 == 1).then(|| "+441632960011".parse().unwrap()),
         created_at: Timestamp::from_micros(if i == 1 { i64::MIN } else { i64::MAX }),
         ..user(100 + i as u32)
     })
@@ -173,6 +175,31 @@ fn keys() -> impl Iterator<Item = Key> {
     })
 }
 
+/// A code of each purpose, and one whose every part is there.
+fn challenges() -> impl Iterator<Item = Challenge> {
+    let half = HalfLogin {
+        client: "demo".parse().unwrap(),
+        epoch: MOST,
+        password: Rev::from_stored(i64::MAX),
+        scope: Some("read write".parse().unwrap()),
+        resource: Some("demo-api".parse().unwrap()),
+        session: Some(sid(1)),
+    };
+    let bare = HalfLogin { epoch: 0, scope: None, resource: None, session: None, ..half.clone() };
+    let number = || "+441632960011".parse().unwrap();
+    let purposes = [
+        (verification_of(sid(1)), Purpose::Verification { session: sid(1), replaces: None }),
+        (verification_of(sid(2)), Purpose::Verification { session: sid(2), replaces: Some(number()) }),
+        (ChallengeToken::from_random([1; 32]).id(), Purpose::Login(half)),
+        (ChallengeToken::from_random([2; 32]).id(), Purpose::Login(bare)),
+    ];
+    purposes.into_iter().map(move |(id, purpose)| {
+        let asking = Asking { id, user: uid(1), purpose, target: number() };
+        let (code, key) = (Code::from_random([3; 16]), MacKey::from_bytes(&[4; 32]));
+        Challenge::new(asking, Rev::NEW, &code, Salt::from_bytes([0xFF; 16]), &key, Timestamp::MAX)
+    })
+}
+
 /// One of each kind at least, and those at the ends of what they hold.
 pub(crate) fn every_row() -> Vec<Row> {
     let declared = |attribute| serde_json::from_value::<Declaration>(attribute).unwrap();
@@ -207,6 +234,7 @@ pub(crate) fn every_row() -> Vec<Row> {
     rows.extend(extreme_users().map(Row::User));
     rows.extend(extreme_sessions().map(Row::Session));
     rows.extend(keys().map(Row::Key));
+    rows.extend(challenges().map(Row::Challenge));
     rows
 }
 
@@ -222,5 +250,6 @@ pub(crate) fn stored(row: &Row) -> Row {
         Row::Api(row) => Row::Api(Api { rev, ..row }),
         Row::Attribute(row) => Row::Attribute(Declaration { rev, ..row }),
         Row::Key(row) => Row::Key(Key { rev, ..row }),
+        Row::Challenge(row) => Row::Challenge(Challenge { rev, ..row }),
     }
 }
