@@ -19,6 +19,7 @@ use crate::grant::refresh::Granted;
 use crate::http::origin::KnownOrigins;
 use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::listen::Drain;
+use crate::message::{BadCarrier, Outbox};
 use crate::mint::Mint;
 use crate::ready::Doubt;
 use crate::settings::{Issuer, Settings};
@@ -54,6 +55,8 @@ pub struct Parts {
     pub logging_in: Lines,
     /// Changes of one record take turns.
     pub changing: Lines,
+    /// Messages to phones.
+    pub outbox: Outbox,
     /// How often log-ins may be tried.
     pub throttle: Throttle,
     /// Whether commits may be missing.
@@ -96,6 +99,9 @@ pub enum StartError {
         /// Both.
         issuer: Issuer,
     },
+    /// The carrier of messages.
+    #[error(transparent)]
+    Carrier(#[from] BadCarrier),
     /// The threads that hash passwords.
     #[error("cannot start the threads that hash passwords: {0}")]
     Passwords(std::io::Error),
@@ -120,6 +126,7 @@ impl App {
         Ok(Self(Arc::new(Parts {
             mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
             passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
+            outbox: Outbox::open(&settings, clock.clone(), entropy.clone())?,
             throttle: Throttle::new(&settings.limits, &keyring),
             logging_in: Lines::new(LOG_INS_ABREAST),
             changing: Lines::new(1),

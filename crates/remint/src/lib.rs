@@ -18,6 +18,7 @@ pub mod grant;
 pub mod http;
 pub mod keyring;
 pub mod listen;
+pub mod message;
 pub mod mint;
 pub mod ready;
 pub mod serve;

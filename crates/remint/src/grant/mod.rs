@@ -2,6 +2,7 @@
 
 pub mod client_credentials;
 pub mod desk;
+pub mod factor;
 pub mod gate;
 pub mod issue;
 pub mod login;

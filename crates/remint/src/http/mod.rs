@@ -9,8 +9,10 @@ pub mod caller;
 pub mod credentials;
 pub mod discovery;
 pub mod error;
+pub mod factor;
 pub mod feed;
 pub mod origin;
+pub mod phone;
 pub mod revoke;
 pub mod session;
 pub mod token;
@@ -47,7 +49,10 @@ fn endpoints(app: &App) -> Router<App> {
         .route("/session/renew", post(session::renewal))
         .route("/sessions", get(session::list))
         .route("/sessions/{sid}", delete(session::end_other))
+        .route("/session/factor", post(factor::post))
         .route("/account", patch(account::patch))
+        .route("/account/phone", post(phone::post).delete(phone::delete))
+        .route("/account/phone/verify", post(phone::verify))
         .method_not_allowed_fallback(not_allowed) // inside the layers: a preflight passes through them
         .layer(map_response(never_cached))
         .layer(from_fn_with_state(app.clone(), origin::cors));

@@ -126,7 +126,13 @@ fn described(held: &Held) -> Value {
 }
 
 fn shown(user: &User) -> Value {
-    json!({ "sub": user.id, "cv": user.cv, "attributes": user.attributes })
+    json!({
+        "sub": user.id,
+        "cv": user.cv,
+        "attributes": user.attributes,
+        "phone_number": user.phone_number,
+        "phone_number_verified": user.phone_number.is_some(),
+    })
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a scene that cannot be set fails its test")]
 
 mod account;
+mod account_phone;
 mod administration;
 mod algorithms;
 mod feed;
@@ -11,4 +12,6 @@ mod oauth2_revoke;
 mod oauth2_token;
 mod scene;
 mod session;
+mod session_factor;
 mod theft;
+mod webhook;

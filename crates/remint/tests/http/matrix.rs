@@ -10,7 +10,7 @@ use remint_core::client::Client;
 use remint_core::session::EndReason;
 use serde_json::json;
 
-use crate::scene::{IDENTIFIER, PASSWORD, Reply, Scene, secret};
+use crate::scene::{IDENTIFIER, NUMBER, PASSWORD, Reply, Scene, secret};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Path {
@@ -21,6 +21,10 @@ enum Path {
     RefreshGrant,
     RefreshGrantForAccountToken,
     PatchAccount,
+    VerifyPhone,
+    RemovePhone,
+    SecondFactor,
+    ReauthenticationWithFactor,
     ClientCredentials,
 }
 
@@ -36,7 +40,7 @@ enum Wrong {
     SessionExpired,
 }
 
-const PATHS: [Path; 8] = [
+const PATHS: [Path; 12] = [
     Path::Login,
     Path::Reauthentication,
     Path::RenewWithAccountToken,
@@ -44,6 +48,10 @@ const PATHS: [Path; 8] = [
     Path::RefreshGrant,
     Path::RefreshGrantForAccountToken,
     Path::PatchAccount,
+    Path::VerifyPhone,
+    Path::RemovePhone,
+    Path::SecondFactor,
+    Path::ReauthenticationWithFactor,
     Path::ClientCredentials,
 ];
 
@@ -67,12 +75,23 @@ impl Path {
         }
     }
 
+    /// Whether it is there to renew: then time must pass. A code and a recent log-in do not last that long.
+    const fn renews(self) -> bool {
+        !matches!(
+            self,
+            Self::VerifyPhone | Self::RemovePhone | Self::SecondFactor | Self::ReauthenticationWithFactor
+        )
+    }
+
     /// A log-in opens a session of its own, and a client has neither user nor session.
     const fn is_touched_by(self, wrong: Wrong) -> bool {
         match (self, wrong) {
             (_, Wrong::Nothing) => false,
             (_, Wrong::ClientDisabled) => true,
             (Self::ClientCredentials, _) => false,
+            // What was begun beside credentials dies with them; the session that is proved anew is no condition.
+            (Self::SecondFactor | Self::ReauthenticationWithFactor, Wrong::SessionEnded | Wrong::SessionExpired) => false,
+            (Self::SecondFactor | Self::ReauthenticationWithFactor, _) => true,
             (
                 Self::Login,
                 Wrong::EpochRaised | Wrong::PasswordChangedElsewhere | Wrong::SessionEnded | Wrong::SessionExpired,
@@ -87,7 +106,34 @@ impl Path {
     }
 }
 
-async fn walk(scene: &Scene, path: Path, held: &Reply) -> Reply {
+/// What was begun before anything goes wrong: a code that was sent, and the challenge that it answers.
+#[derive(Debug, Default)]
+struct Begun {
+    challenge: String,
+    code: String,
+}
+
+/// The half of a path that comes before.
+async fn begin(scene: &Scene, path: Path, held: Option<&Reply>) -> Begun {
+    let account = held.map(|held| held.text("account_token"));
+    match path {
+        Path::VerifyPhone => {
+            let body = json!({"phone_number": NUMBER});
+            scene.json(Method::POST, "/account/phone", account.as_deref(), body).await.expect(202);
+            Begun { challenge: String::new(), code: scene.code() }
+        }
+        Path::SecondFactor | Path::ReauthenticationWithFactor => {
+            scene.with_factor().await;
+            let again = if path == Path::SecondFactor { None } else { account.as_deref() };
+            let body = json!({"client_id": path.client(), "identifier": IDENTIFIER, "password": PASSWORD});
+            let asked = scene.json(Method::POST, "/session", again, body).await.expect(403);
+            Begun { challenge: asked.text("challenge"), code: scene.code() }
+        }
+        _ => Begun::default(),
+    }
+}
+
+async fn walk(scene: &Scene, path: Path, held: &Reply, begun: &Begun) -> Reply {
     let account = held.body["account_token"].as_str().unwrap_or_default();
     let login = json!({"client_id": path.client(), "identifier": IDENTIFIER, "password": PASSWORD});
     match path {
@@ -108,6 +154,13 @@ async fn walk(scene: &Scene, path: Path, held: &Reply) -> Reply {
         }
         Path::PatchAccount => {
             scene.json(Method::PATCH, "/account", Some(account), json!({"nickname": "changed"})).await
+        }
+        Path::VerifyPhone => {
+            scene.json(Method::POST, "/account/phone/verify", Some(account), json!({"code": begun.code})).await
+        }
+        Path::RemovePhone => scene.bare(Method::DELETE, "/account/phone", Some(account)).await,
+        Path::SecondFactor | Path::ReauthenticationWithFactor => {
+            scene.factor(path.client(), &begun.challenge, &begun.code).await
         }
         Path::ClientCredentials => {
             let secret = secret();
@@ -159,10 +212,13 @@ async fn no_path_gives_a_token_to_whom_it_must_not() {
             let scene = Scene::new().await;
             let held =
                 if path == Path::ClientCredentials { None } else { Some(scene.login(path.client()).await.expect(200)) };
-            scene.advance(Duration::from_secs(15 * 60)); // past half and jitter: renewals are due
+            let begun = begin(&scene, path, held.as_ref()).await;
+            if path.renews() {
+                scene.advance(Duration::from_secs(15 * 60)); // past half and jitter: renewals are due
+            }
             spoil(&scene, path, wrong, held.as_ref()).await;
             let nobody = Reply { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: json!({}) };
-            let reply = walk(&scene, path, held.as_ref().unwrap_or(&nobody)).await;
+            let reply = walk(&scene, path, held.as_ref().unwrap_or(&nobody), &begun).await;
             let gives = reply.body.get("access_token").is_some();
             assert_eq!(gives, !path.is_touched_by(wrong), "{path:?} x {wrong:?}: {reply:?}");
             assert!(!reply.status.is_server_error(), "{path:?} x {wrong:?}: {reply:?}");
