@@ -23,7 +23,7 @@ const ATTEMPTS: u32 = 3;
 const BACKOFF: Duration = Duration::from_millis(150);
 
 /// The header of the signature.
-pub const SIGNATURE: &str = "Remint-Signature";
+pub(super) const SIGNATURE: &str = "Remint-Signature";
 
 /// A sender by HTTP.
 #[derive(Debug)]

@@ -164,7 +164,10 @@ async fn a_number_is_added_after_a_recent_log_in_only() {
     scene.advance(Duration::from_secs(301));
     let refused = ask(&scene, &account, NUMBER).await.expect(401);
     let challenge = refused.header("www-authenticate");
-    assert!(challenge.contains("insufficient_user_authentication") && challenge.ends_with("max_age=300"), "{challenge}");
+    assert!(
+        challenge.contains("insufficient_user_authentication") && challenge.ends_with("max_age=300"),
+        "{challenge}"
+    );
     assert!(scene.letters().is_empty());
     let login = json!({"client_id": "rolling", "identifier": IDENTIFIER, "password": PASSWORD});
     let again = scene.json(Method::POST, "/session", Some(&account), login).await.expect(200);
@@ -197,9 +200,8 @@ async fn replacing_and_removing_need_the_factor_and_the_old_number_is_told() {
 
 /// Whoever is told is told beside the answer.
 async fn told(scene: &Scene, kind: &str, to: &str) {
-    let is_it = |letter: &remint::message::Letter| {
-        letter.message.content.kind() == kind && letter.message.to.as_str() == to
-    };
+    let is_it =
+        |letter: &remint::message::Letter| letter.message.content.kind() == kind && letter.message.to.as_str() == to;
     while !scene.letters().iter().any(is_it) {
         tokio::task::yield_now().await;
     }

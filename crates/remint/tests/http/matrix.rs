@@ -77,10 +77,7 @@ impl Path {
 
     /// Whether it is there to renew: then time must pass. A code and a recent log-in do not last that long.
     const fn renews(self) -> bool {
-        !matches!(
-            self,
-            Self::VerifyPhone | Self::RemovePhone | Self::SecondFactor | Self::ReauthenticationWithFactor
-        )
+        !matches!(self, Self::VerifyPhone | Self::RemovePhone | Self::SecondFactor | Self::ReauthenticationWithFactor)
     }
 
     /// A log-in opens a session of its own, and a client has neither user nor session.
@@ -90,7 +87,9 @@ impl Path {
             (_, Wrong::ClientDisabled) => true,
             (Self::ClientCredentials, _) => false,
             // What was begun beside credentials dies with them; the session that is proved anew is no condition.
-            (Self::SecondFactor | Self::ReauthenticationWithFactor, Wrong::SessionEnded | Wrong::SessionExpired) => false,
+            (Self::SecondFactor | Self::ReauthenticationWithFactor, Wrong::SessionEnded | Wrong::SessionExpired) => {
+                false
+            }
             (Self::SecondFactor | Self::ReauthenticationWithFactor, _) => true,
             (
                 Self::Login,
