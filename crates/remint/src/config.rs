@@ -18,6 +18,7 @@ use crate::settings::{AddressRange, Issuer, Settings};
 
 mod environment;
 mod key;
+mod sms;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -115,7 +116,8 @@ impl Config {
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, BadConfig> {
         let sources = Sources::gather(flags, environment)?;
         let mut read = Reading { sources: &sources, wrong: Vec::new() };
-        let settings = read.settings();
+        let sms = read.sms(environment);
+        let settings = read.settings().map(|settings| Settings { sms, ..settings });
         let listen = read.or(Key::Listen, SocketAddr::from(([127, 0, 0, 1], 7070)));
         let operations_listen = read.or(Key::OperationsListen, SocketAddr::from(([127, 0, 0, 1], 7071)));
         if listen == operations_listen && listen.port() != 0 {

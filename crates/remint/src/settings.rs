@@ -227,7 +227,7 @@ pub enum Carrier {
     Webhook(WebhookTarget),
 }
 
-/// Messages to phones: who carries them, and how many codes may be sent. Who is paid for messages to a range of numbers
+/// Messages to phones: who carries them, and how many codes may be sent; so many to verify numbers, and as many to log in. Who is paid for messages to a range of numbers
 /// must not find a machine that sends them.
 #[derive(Clone, Debug)]
 pub struct Sms {

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use remint_core::change::{Changes, RowKey, Take, Taken};
 use remint_core::code::{Asking, Challenge, Code};
+use remint_core::id::UserId;
 use remint_core::phone::PhoneNumber;
 use remint_core::refusal::Refusal;
 use remint_core::rev::Rev;
@@ -24,6 +25,16 @@ use crate::store::{Commit, StoreError};
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// What a code is to be sent for. Each has counters of its own: whoever has codes sent to somebody else's number, to
+/// verify it, keeps nobody from logging in.
+#[derive(Clone, Copy, Debug)]
+pub enum For {
+    /// A number is to be verified, by whomever.
+    Verification,
+    /// This user logs in, and has shown the password.
+    Login(UserId),
+}
+
 /// Leave to send one code, which was counted.
 #[derive(Debug)]
 #[must_use = "it was counted"]
@@ -37,7 +48,7 @@ pub struct Allowed {
 ///
 /// # Errors
 /// Where nobody carries messages, the country is not served, or there were too many.
-pub async fn allow(app: &App, to: &PhoneNumber, address: IpAddr) -> Result<Allowed, Failure> {
+pub async fn allow(app: &App, what_for: For, to: &PhoneNumber, address: IpAddr) -> Result<Allowed, Failure> {
     app.outbox.ready()?;
     let served = &app.settings.sms.countries;
     if !served.is_empty() && !served.iter().any(|code| to.is_of(code)) {
@@ -45,7 +56,7 @@ pub async fn allow(app: &App, to: &PhoneNumber, address: IpAddr) -> Result<Allow
         return Err(BadRequest::Invalid { name: "phone_number", why }.into());
     }
     let mut counters = Vec::new();
-    for take in limits(app, to, address, app.clock.now()) {
+    for take in limits(app, what_for, to, address, app.clock.now()) {
         let counter = take.key.clone();
         taken(app, take).await?.map_err(|retry_after| Refusal::TooManyAttempts { retry_after })?;
         counters.push(counter);
@@ -54,19 +65,23 @@ pub async fn allow(app: &App, to: &PhoneNumber, address: IpAddr) -> Result<Allow
 }
 
 /// The counters of a code. A number stands in none of them in clear.
-fn limits(app: &App, to: &PhoneNumber, address: IpAddr, at: Timestamp) -> [Take; 4] {
+fn limits(app: &App, what_for: For, to: &PhoneNumber, address: IpAddr, at: Timestamp) -> [Take; 4] {
     let key = app.keyring.derived("remint message limits");
+    let (word, whose) = match what_for {
+        For::Verification => ("verification", String::new()),
+        For::Login(user) => ("login", user.to_string()),
+    };
     let named = |what: &str, text: &str| {
         let tag = hmac::sign(&key, format!("{what}:{text}").as_bytes());
-        format!("sms:{what}:{}", URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]))
+        format!("sms:{word}:{what}:{}", URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]))
     };
     let sms = &app.settings.sms;
     let take = |key, limit, window| Take { key, limit, window, at };
     [
         take(named("address", &network(address).to_string()), sms.per_address, HOUR),
-        take(named("number", to.as_str()), sms.per_number, HOUR),
+        take(named("number", &format!("{whose}{}", to.as_str())), sms.per_number, HOUR),
         take(named("block", to.block()), sms.per_block, HOUR),
-        take("sms:day".to_owned(), sms.per_day, DAY),
+        take(format!("sms:{word}:day"), sms.per_day, DAY),
     ]
 }
 

@@ -62,7 +62,7 @@ pub async fn ask(app: &App, bearer: &Bearer, typed: &str, address: IpAddr) -> Re
     let number = parsed(typed)?;
     app.outbox.ready()?;
     changeable(app, bearer).await?;
-    let allowed = codes::allow(app, &number, address).await?;
+    let allowed = codes::allow(app, codes::For::Verification, &number, address).await?;
     for _ in 0..MAX_CONFLICTS {
         let Held { session, user, .. } = changeable(app, bearer).await?;
         let id = verification_of(session.sid);

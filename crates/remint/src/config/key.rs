@@ -40,11 +40,25 @@ pub enum Key {
     HashingAtOnce,
     /// Password hashes that may wait.
     HashingQueue,
+    /// Where messages to phones are posted.
+    SmsWebhookUrl,
+    /// The file of the secret that they are signed with.
+    SmsWebhookSecretFile,
+    /// Codes to one number in an hour.
+    SmsPerNumber,
+    /// Codes to one block of numbers in an hour.
+    SmsPerBlock,
+    /// Codes asked for from one address in an hour.
+    SmsPerAddress,
+    /// Codes in a day.
+    SmsPerDay,
+    /// The countries that codes are sent to.
+    SmsCountries,
 }
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 24] = [
         Self::PublicUrl,
         Self::Data,
         Self::MasterKeyFile,
@@ -62,6 +76,13 @@ impl Key {
         Self::LoginWindow,
         Self::HashingAtOnce,
         Self::HashingQueue,
+        Self::SmsWebhookUrl,
+        Self::SmsWebhookSecretFile,
+        Self::SmsPerNumber,
+        Self::SmsPerBlock,
+        Self::SmsPerAddress,
+        Self::SmsPerDay,
+        Self::SmsCountries,
     ];
 
     /// Its name in the file.
@@ -91,7 +112,7 @@ impl Key {
 
     /// Whether it has many values: in the environment and as a flag separated by commas.
     pub(super) const fn is_list(self) -> bool {
-        matches!(self, Self::TrustedProxies)
+        matches!(self, Self::TrustedProxies | Self::SmsCountries)
     }
 
     const fn described(self) -> (&'static str, &'static str, &'static str) {
@@ -122,6 +143,23 @@ impl Key {
             Self::LoginWindow => ("login_window", "the window in which failed log-ins are counted", LENGTH),
             Self::HashingAtOnce => ("hashing_at_once", "password hashes at once", "a whole number from 1 to 65535"),
             Self::HashingQueue => ("hashing_queue", "password hashes that may wait", "a whole number from 1 to 65535"),
+            Self::SmsWebhookUrl => (
+                "sms_webhook_url",
+                "where messages to phones are posted",
+                "an https URL without user and fragment (http for localhost only)",
+            ),
+            Self::SmsWebhookSecretFile => {
+                ("sms_webhook_secret_file", "the file of the secret that messages are signed with", "a file")
+            }
+            Self::SmsPerNumber => ("sms_per_number", "codes to one number in an hour", NUMBER),
+            Self::SmsPerBlock => ("sms_per_block", "codes to ten thousand neighbouring numbers in an hour", NUMBER),
+            Self::SmsPerAddress => ("sms_per_address", "codes asked for from one address in an hour", NUMBER),
+            Self::SmsPerDay => ("sms_per_day", "codes in a day", NUMBER),
+            Self::SmsCountries => (
+                "sms_countries",
+                "the calling codes of the countries that codes are sent to",
+                "a list of calling codes like 44 or 49",
+            ),
         }
     }
 

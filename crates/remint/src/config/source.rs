@@ -11,7 +11,7 @@ const OF_OTHERS: [&str; 8] =
     ["ISSUER", "AUDIENCE", "JWKS_URI", "FEED", "CLIENT_ID", "CLIENT_SECRET", "PORT", "SERVICE_HOST"];
 const PREFIXES_OF_OTHERS: [&str; 2] = ["SERVICE_PORT", "PORT_"];
 /// Variables that are no settings of the file: they name the file itself, or hold a secret.
-const NOT_IN_FILE: [&str; 2] = ["CONFIG", "MASTER_KEY"];
+const NOT_IN_FILE: [&str; 3] = ["CONFIG", "MASTER_KEY", "SMS_WEBHOOK_SECRET"];
 
 /// The value of a setting, and where it was found.
 #[derive(Clone, Debug)]

@@ -76,7 +76,8 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
         if let Some(number) = factor::demanded(&proved.user) {
             // The account stays counted until the code was right; the address has shown that it is no guesser's.
             if allowed.is_none() {
-                allowed = Some(codes::allow(app, number, attempt.address).await?);
+                let what_for = codes::For::Login(proved.user.id);
+                allowed = Some(codes::allow(app, what_for, number, attempt.address).await?);
             }
             let (half, expecting) =
                 (proved.half(&client, &session, attempt), proved.expected(Changes::none(), &client));

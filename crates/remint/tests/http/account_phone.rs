@@ -270,6 +270,21 @@ async fn whoever_is_refused_by_a_narrow_limit_uses_up_nothing_of_a_wider_one() {
 }
 
 #[tokio::test]
+async fn whoever_asks_for_codes_to_somebody_elses_number_keeps_nobody_from_logging_in() {
+    let scene = Scene::with(|settings| {
+        settings.sms.per_number = 1;
+        settings.sms.per_block = 1;
+        settings.sms.per_day = 1;
+    });
+    let scene = scene.await;
+    let account = scene.login("rolling").await.text("account_token");
+    ask(&scene, &account, NUMBER).await.expect(202);
+    ask(&scene, &account, NUMBER).await.expect(429);
+    scene.with_factor().await;
+    scene.login_with_factor("rolling").await.expect(200);
+}
+
+#[tokio::test]
 async fn guards_hear_that_the_record_changed_and_never_the_number() {
     let scene = Scene::new().await;
     let account = scene.login("rolling").await.text("account_token");
