@@ -5,7 +5,7 @@ use std::time::Duration;
 use remint_core::attribute::Declaration;
 use remint_core::change::{Identifier, PasswordRow, Row};
 use remint_core::client::{Api, Client};
-use remint_core::code::{Asking, Challenge, ChallengeToken, Code, HalfLogin, Purpose, verification_of};
+use remint_core::code::{self, Asking, Challenge, ChallengeToken, Code, HalfLogin, verification_of};
 use remint_core::event::{Concerns, Event, Notice};
 use remint_core::id::{SessionId, UserId};
 use remint_core::jwk::{Algorithm, Jwk};
@@ -188,15 +188,15 @@ fn challenges() -> impl Iterator<Item = Challenge> {
     let bare = HalfLogin { epoch: 0, scope: None, resource: None, session: None, ..half.clone() };
     let number = || "+441632960011".parse().unwrap();
     let purposes = [
-        (verification_of(sid(1)), Purpose::Verification { session: sid(1), replaces: None }),
-        (verification_of(sid(2)), Purpose::Verification { session: sid(2), replaces: Some(number()) }),
-        (ChallengeToken::from_random([1; 32]).id(), Purpose::Login(half)),
-        (ChallengeToken::from_random([2; 32]).id(), Purpose::Login(bare)),
+        (verification_of(sid(1)), code::Purpose::Verification { session: sid(1), replaces: None }),
+        (verification_of(sid(2)), code::Purpose::Verification { session: sid(2), replaces: Some(number()) }),
+        (ChallengeToken::from_random([1; 32]).id(), code::Purpose::Login(half)),
+        (ChallengeToken::from_random([2; 32]).id(), code::Purpose::Login(bare)),
     ];
     purposes.into_iter().map(move |(id, purpose)| {
         let asking = Asking { id, user: uid(1), purpose, target: number() };
-        let (code, key) = (Code::from_random([3; 16]), MacKey::from_bytes(&[4; 32]));
-        Challenge::new(asking, Rev::NEW, &code, Salt::from_bytes([0xFF; 16]), &key, Timestamp::MAX)
+        let (digits, key) = (Code::from_random([3; 16]), MacKey::from_bytes(&[4; 32]));
+        Challenge::new(asking, Rev::NEW, &digits, Salt::from_bytes([0xFF; 16]), &key, Timestamp::MAX)
     })
 }
 
