@@ -43,6 +43,13 @@ pub struct Allowed {
     counters: Vec<String>,
 }
 
+impl Allowed {
+    /// Whether it is leave to send to this number.
+    pub fn is_for(&self, number: &PhoneNumber) -> bool {
+        self.to == *number
+    }
+}
+
 /// Whether a code may be sent to this number for a request from this address: counted for the address, the number, its
 /// neighbours and the day, the narrow first, so that whoever is refused by one uses up nothing of the wider ones.
 ///

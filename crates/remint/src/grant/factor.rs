@@ -10,7 +10,6 @@ use remint_core::change::{Changes, PasswordRow, Row, RowKey};
 use remint_core::client::Client;
 use remint_core::code::{Asking, CODE_LIFE, Challenge, ChallengeToken, HalfLogin, Purpose};
 use remint_core::factor;
-use remint_core::phone::PhoneNumber;
 use remint_core::refusal::Refusal;
 use remint_core::rev::Rev;
 use remint_core::session::Device;
@@ -26,24 +25,31 @@ use crate::grant::issue::{Issued, Wanted};
 use crate::grant::login;
 use crate::store::{AccountById, ChallengeById, ClientById, Commit};
 
-/// Keeps the half-made log-in, if `expecting` still holds, and sends the code. `None` where something moved: nothing
-/// was sent, and `allowed` is still good.
+/// Keeps the half-made log-in, if `expecting` still holds, and sends the code to the user's number. `None` where
+/// something moved: nothing was sent, and `allowed` is still good for that number.
 pub(super) async fn begin(
     app: &App,
-    (user, number): (&User, &PhoneNumber),
+    user: &User,
     half: HalfLogin,
     expecting: Changes,
+    address: IpAddr,
     allowed: &mut Option<codes::Allowed>,
 ) -> Result<Option<SecondFactor>, Failure> {
+    let number = factor::demanded(user).ok_or(Refusal::ChallengeOver)?;
+    let leave = match allowed.take().filter(|leave| leave.is_for(number)) {
+        Some(leave) => leave,
+        None => codes::allow(app, codes::For::Login(user.id), number, address).await?,
+    };
     let token = ChallengeToken::from_random(app.entropy.bytes());
     let asking = Asking { id: token.id(), user: user.id, purpose: Purpose::Login(half), target: number.clone() };
     let (challenge, code) = codes::make(app, asking, Rev::NEW, app.clock.now());
     match app.store.commit(expecting.write(Row::Challenge(challenge))).await? {
-        Commit::Conflict { .. } => Ok(None),
+        Commit::Conflict { .. } => {
+            *allowed = Some(leave);
+            Ok(None)
+        }
         Commit::Done { .. } => {
-            if let Some(allowed) = allowed.take() {
-                codes::send(app, allowed, code).await?;
-            }
+            codes::send(app, leave, code).await?;
             Ok(Some(SecondFactor { challenge: token, sent_to: number.hint(), expires_in: CODE_LIFE.as_secs() }))
         }
     }

@@ -21,7 +21,6 @@ use remint_core::session::{Continuity, Device, Opening, Session};
 use remint_core::time::Timestamp;
 use remint_core::user::User;
 
-use crate::account::codes;
 use crate::account::identifier::CanonicalIdentifier;
 use crate::account::password::Verdict;
 use crate::account::throttle;
@@ -73,21 +72,17 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
         };
         gate::may_issue(&user, &client, &session, Kind::Login, now)?;
         grantable(app, &client, &session, &attempt.wanted)?;
-        if let Some(number) = factor::demanded(&proved.user) {
-            // The account stays counted until the code was right; the address has shown that it is no guesser's.
-            if allowed.is_none() {
-                let what_for = codes::For::Login(proved.user.id);
-                allowed = Some(codes::allow(app, what_for, number, attempt.address).await?);
-            }
-            let (half, expecting) =
-                (proved.half(&client, &session, attempt), proved.expected(Changes::none(), &client));
-            let user = (&proved.user, number);
-            match super::factor::begin(app, user, half, expecting, &mut allowed).await? {
-                Some(asked) => {
+        if factor::demanded(&proved.user).is_some() {
+            let half = proved.half(&client, &session, attempt);
+            let expecting = proved.expected(Changes::none(), &client);
+            match super::factor::begin(app, &proved.user, half, expecting, attempt.address, &mut allowed).await {
+                // The account stays counted until the code was right; the address has shown that it is no guesser's.
+                Ok(Some(asked)) => {
                     app.throttle.succeeded(counted);
                     return Err(Failure::SecondFactor(asked));
                 }
-                None => before = Some(proved),
+                Ok(None) => before = Some(proved),
+                Err(failure) => return Err(uncounted(app, counted, failure).await),
             }
             continue;
         }
@@ -117,8 +112,8 @@ async fn count(
     Ok(app.throttle.attempt(&app.store, account, attempt.address, app.clock.now()).await?)
 }
 
-/// Where nothing was compared the attempt was none: whoever is turned away by overload and comes back as told is not
-/// locked out for it.
+/// Where nothing was compared, or no code could be sent, the attempt was none: whoever is turned away by overload and comes
+/// back as told is not locked out for it.
 async fn uncounted(app: &App, counted: throttle::Attempt, failure: Failure) -> Failure {
     if !matches!(failure, Failure::Refused(_)) {
         let returned = app.store.commit(Changes::none().give_back(counted.counter())).await;

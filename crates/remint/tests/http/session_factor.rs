@@ -228,6 +228,23 @@ async fn what_was_begun_dies_with_the_credentials_that_it_was_begun_with() {
 }
 
 #[tokio::test]
+async fn a_second_factor_in_flight_does_not_outlive_a_disable() {
+    let scene = Arc::new(scene().await);
+    let challenge = scene.login("refresh").await.expect(403).text("challenge");
+    let finishing = tokio::spawn({
+        let (scene, code) = (scene.clone(), scene.code());
+        async move { scene.factor("refresh", &challenge, &code).await }
+    });
+    tokio::task::yield_now().await;
+    let disabled = scene.user().await.disabled();
+    scene.commit(Changes::none().write(Row::User(disabled))).await;
+    let reply = finishing.await.unwrap();
+    if reply.status == 200 {
+        scene.refresh("refresh", &reply.text("refresh_token")).await.expect(400);
+    }
+}
+
+#[tokio::test]
 async fn a_new_proof_of_who_one_is_demands_the_factor_too() {
     let scene = Scene::new().await;
     let first = scene.login("rolling").await.text("account_token");

@@ -146,6 +146,18 @@ async fn a_receiver_that_is_down_is_503_and_nothing_is_counted() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_is_down_locks_nobody_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let (scene, _) = scene(format!("http://{address}/sms")).await;
+    scene.with_factor().await;
+    for _ in 0..12 {
+        scene.login("rolling").await.expect(503);
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_slow_holds_up_neither_the_store_nor_other_requests() {
     let mut hooked = Hooked::new(&[], 0).await;
     let (scene, account) = (hooked.scene.clone(), hooked.account.clone());
