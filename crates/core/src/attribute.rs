@@ -123,6 +123,11 @@ pub fn is_proved(name: &AttributeName) -> bool {
     PROVED_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(name.as_str()))
 }
 
+/// Whether a mapping can read a field of this name although nobody declares it.
+pub fn is_field(name: &AttributeName) -> bool {
+    PROVED_FIELDS.contains(&name.as_str())
+}
+
 /// All declarations, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Declarations(BTreeMap<AttributeName, Declaration>);

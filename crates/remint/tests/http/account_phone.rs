@@ -310,3 +310,14 @@ async fn an_operator_can_remove_a_number_and_the_person_is_told() {
     assert_eq!(scene.admin(Method::DELETE, &path, json!({})).await.expect(200).body["cv"], 3);
     scene.login("rolling").await.expect(200);
 }
+
+#[tokio::test]
+async fn a_client_can_be_told_to_show_the_number_which_nobody_declares() {
+    let scene = Scene::new().await;
+    let patch = |name: &str| json!({"mapping": {"number": name, "proved": "phone_number_verified"}});
+    scene.admin(Method::PATCH, "/admin/api/clients/fixed", patch("phone_number")).await.expect(200);
+    scene.admin(Method::PATCH, "/admin/api/clients/fixed", patch("Phone_Number")).await.expect(400);
+    scene.with_factor().await;
+    let claims = scene.login_with_factor("fixed").await.expect(200).claims();
+    assert_eq!((&claims["number"], &claims["proved"]), (&json!(NUMBER), &json!(true)));
+}
