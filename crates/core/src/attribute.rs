@@ -86,6 +86,12 @@ pub enum BadAttribute {
         /// Which one.
         name: String,
     },
+    /// It is a field that only a proof writes.
+    #[error("`{name}` is no attribute: it is written by verifying a phone number")]
+    Proved {
+        /// Which one.
+        name: String,
+    },
     /// The value is not of its type.
     #[error("the attribute `{name}` must be {expected}")]
     WrongType {
@@ -102,6 +108,24 @@ pub enum BadAttribute {
         /// Its limit.
         max_bytes: usize,
     },
+}
+
+/// Fields of the user record beside its attributes: a mapping can read them, and only the proof that they stand for can
+/// write them, whoever asks.
+pub const PROVED_FIELDS: [&str; 2] = [PHONE_NUMBER, PHONE_NUMBER_VERIFIED];
+/// The verified number (OpenID Connect Core section 5.1).
+pub const PHONE_NUMBER: &str = "phone_number";
+/// That it is verified (OpenID Connect Core section 5.1).
+pub const PHONE_NUMBER_VERIFIED: &str = "phone_number_verified";
+
+/// Whether a name is of a field that is no attribute, in any spelling: what looks like a proof must be one.
+pub fn is_proved(name: &AttributeName) -> bool {
+    PROVED_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(name.as_str()))
+}
+
+/// Whether a mapping can read a field of this name although nobody declares it.
+pub fn is_field(name: &AttributeName) -> bool {
+    PROVED_FIELDS.contains(&name.as_str())
 }
 
 /// All declarations, by name.
@@ -153,6 +177,9 @@ impl Declarations {
     fn writable(&self, name: &str, writer: Writer) -> Result<&Declaration, BadAttribute> {
         let unknown = || BadAttribute::Unknown { name: name[..name.floor_char_boundary(64)].to_owned() };
         let parsed: AttributeName = name.parse().map_err(|_| unknown())?;
+        if is_proved(&parsed) {
+            return Err(BadAttribute::Proved { name: name.to_owned() });
+        }
         let declaration = self.0.get(&parsed).ok_or_else(unknown)?;
         match (writer, declaration.writable_by) {
             (Writer::Admin, _) | (Writer::User, WritableBy::User) => Ok(declaration),
@@ -215,6 +242,12 @@ mod tests {
         assert_eq!(unknown, BadAttribute::Unknown { name: "rôle".into() });
         let unwritable = patch(Writer::User, json!({"role": "admin"})).unwrap_err();
         assert_eq!(unwritable, BadAttribute::Unwritable { name: "role".into() });
+        for writer in [Writer::Admin, Writer::User] {
+            for field in ["phone_number", "phone_number_verified", "Phone_Number"] {
+                let refused = patch(writer, json!({ field: true })).unwrap_err();
+                assert_eq!(refused, BadAttribute::Proved { name: field.into() });
+            }
+        }
         for reserved in ["id", "cv", "epoch", "status", "password", "rev"] {
             assert!(patch(Writer::Admin, json!({ reserved: "x" })).is_err(), "{reserved}");
         }

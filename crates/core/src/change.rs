@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::attribute::Declaration;
 use crate::client::{Api, Client};
+use crate::code::Challenge;
 use crate::event::Notice;
-use crate::id::{AttributeName, ClientId, SessionId, UserId};
+use crate::id::{AttributeName, ChallengeId, ClientId, SessionId, UserId};
 use crate::key::Key;
 use crate::rev::Rev;
 use crate::secret::PasswordHash;
@@ -56,6 +57,8 @@ pub enum Row {
     Attribute(Declaration),
     /// A key.
     Key(Key),
+    /// A code that was sent.
+    Challenge(Challenge),
 }
 
 /// Which row.
@@ -77,6 +80,8 @@ pub enum RowKey {
     Attribute(AttributeName),
     /// A key, by its `kid`.
     Key(String),
+    /// A code that was sent.
+    Challenge(ChallengeId),
 }
 
 impl Row {
@@ -91,6 +96,7 @@ impl Row {
             Self::Api(row) => RowKey::Api(row.id.clone()),
             Self::Attribute(row) => RowKey::Attribute(row.name.clone()),
             Self::Key(row) => RowKey::Key(row.kid.clone()),
+            Self::Challenge(row) => RowKey::Challenge(row.id),
         }
     }
 
@@ -105,6 +111,7 @@ impl Row {
             Self::Api(row) => row.rev,
             Self::Attribute(row) => row.rev,
             Self::Key(row) => row.rev,
+            Self::Challenge(row) => row.rev,
         }
     }
 }

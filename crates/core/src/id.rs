@@ -88,6 +88,11 @@ random_id!(
     Jti, "token id"
 );
 
+random_id!(
+    /// A code that was sent and not used yet.
+    ChallengeId, "challenge id"
+);
+
 macro_rules! chosen_name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $accepts:expr) => {
         $(#[$doc])*

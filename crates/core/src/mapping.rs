@@ -1,6 +1,6 @@
 //! Claims mapping: data of the client that says which attributes its tokens show, and under which names. It can never
 //! write a reserved claim (the names are of a type that refuses them) and never reach a credential (those are no
-//! attributes). Never reads anything but the attributes it is given.
+//! attributes). Beside attributes it reads the fields that a proof wrote, and nothing else.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::id::AttributeName;
-use crate::user::Attributes;
+use crate::user::User;
 
 /// The claims that Remint writes, and nobody else: those of RFC 7519 section 4.1, RFC 9068 section 2.2, RFC 7800
 /// (`cnf`), RFC 8693 (`act`), OpenID Connect Core sections 2 and 3.1.3.6, and our own.
@@ -170,10 +170,10 @@ impl Mapped {
 }
 
 impl Mapping {
-    /// The claims that these attributes give.
-    pub fn apply(&self, attributes: &Attributes) -> Mapped {
-        let claim = |(name, source): (&ClaimName, &Source)| match (attributes.get(&source.from), source.absent) {
-            (Some(value), _) => Some((name.to_string(), value.clone())),
+    /// The claims that this record gives.
+    pub fn apply(&self, user: &User) -> Mapped {
+        let claim = |(name, source): (&ClaimName, &Source)| match (user.field(&source.from), source.absent) {
+            (Some(value), _) => Some((name.to_string(), value)),
             (None, Absent::Null) => Some((name.to_string(), Value::Null)),
             (None, Absent::Omit) => None,
         };
@@ -211,8 +211,24 @@ mod tests {
             "locale": "locale",
         }))
         .unwrap();
-        let mapped = mapping.apply(&fixture::user().attributes);
+        let mapped = mapping.apply(&fixture::user());
         assert_eq!(Value::Object(mapped.clone().into_claims()), json!({"nick": "ada", "phone_number": null}));
         assert_eq!(serde_json::to_value(&mapping).unwrap()["locale"], json!("locale"));
+    }
+
+    #[test]
+    fn a_verified_number_can_be_shown_and_no_attribute_of_its_name_passes_for_it() {
+        let mapping: Mapping =
+            serde_json::from_value(json!({"phone_number": "phone_number", "verified": "phone_number_verified"}))
+                .unwrap();
+        let shown = |user: &User| Value::Object(mapping.apply(user).into_claims());
+        let attributes = serde_json::from_value(json!({"phone_number": "+1", "phone_number_verified": true})).unwrap();
+        let pretender = User { attributes, ..fixture::user() };
+        assert_eq!(shown(&pretender), json!({}));
+        let proved = pretender.with_phone_number(Some("+441632960011".parse().unwrap())).unwrap();
+        assert_eq!(shown(&proved.user), json!({"phone_number": "+441632960011", "verified": true}));
+        assert_eq!(proved.user.cv, pretender.cv + 1);
+        assert_eq!(proved.user.with_phone_number(proved.user.phone_number.clone()), None);
+        assert_eq!(proved.user.deleted().phone_number, None);
     }
 }

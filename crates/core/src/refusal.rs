@@ -95,6 +95,19 @@ pub enum Refusal {
         /// How recent, in seconds: `max_age`.
         max_age: u64,
     },
+    /// The person must show the second factor of the account too (RFC 9470).
+    #[error("the second factor of the account is required: log in with it")]
+    FactorNotShown {
+        /// How recent, in seconds: `max_age`.
+        max_age: u64,
+    },
+    /// The code is not the one that was sent.
+    #[error("the code is wrong")]
+    WrongCode,
+    /// No code was asked for, or it is used, expired, tried too often, or died with what it was made beside: all
+    /// answered alike.
+    #[error("there is no code to be used here, or not any more: ask for a new one")]
+    ChallengeOver,
     /// An attribute that does not exist, may not be written or does not fit.
     #[error(transparent)]
     Attribute(#[from] BadAttribute),

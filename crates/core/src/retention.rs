@@ -1,4 +1,4 @@
-//! How long what is over is still remembered: sessions, events of the feed, counters. Says when a row may go; never
+//! How long what is over is still remembered: sessions, events of the feed, counters, codes. Says when a row may go; never
 //! removes one, never reads a clock.
 //!
 //! A row that is gone revives nothing: a refresh token, a cookie or a token of a session that is not there is refused
@@ -53,6 +53,12 @@ pub fn counters_forgotten_by(now: Timestamp) -> Timestamp {
     now.minus(MARGIN)
 }
 
+/// Challenges that expired by this may go at `now`: their codes answer nothing any more, and their numbers are nobody's
+/// business.
+pub fn challenges_forgotten_by(now: Timestamp) -> Timestamp {
+    now.minus(MARGIN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +93,6 @@ mod tests {
         let now = day(100);
         assert!(events_forgotten_by(now) < now.minus(MAX_LEEWAY), "a snapshot tells what is later than that");
         assert!(counters_forgotten_by(now) < now);
+        assert!(challenges_forgotten_by(now) < now);
     }
 }

@@ -1,7 +1,10 @@
 //! The version of a stored row. A row is written at the version it was read at, or not at all.
 
+use serde::{Deserialize, Serialize};
+
 /// Counts the writes of a row. [`Rev::NEW`] says that the row is not stored yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Rev(i64);
 
 impl Rev {

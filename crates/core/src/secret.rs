@@ -156,6 +156,11 @@ impl MacKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 
+    /// From a key that was derived elsewhere.
+    pub const fn from_key(key: hmac::Key) -> Self {
+        Self(key)
+    }
+
     /// The MAC over the parts, one after the other.
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.0);

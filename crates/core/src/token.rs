@@ -111,7 +111,7 @@ impl TokenClaims {
             exp: exp.secs(),
             jti: jti(&[session.sid.as_bytes()], iat, user.cv, client.pv, target.audience(), &scope),
             scope,
-            mapped: client.mapping.apply(&user.attributes).into_claims(),
+            mapped: client.mapping.apply(user).into_claims(),
         }
     }
 

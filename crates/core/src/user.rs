@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::attribute::{BadAttribute, Declarations, Writer};
+use crate::attribute::{BadAttribute, Declarations, PHONE_NUMBER, PHONE_NUMBER_VERIFIED, PROVED_FIELDS, Writer};
 use crate::id::{AttributeName, UserId};
+use crate::phone::PhoneNumber;
 use crate::rev::Rev;
 use crate::session::EndReason;
 use crate::time::Timestamp;
@@ -42,6 +43,8 @@ pub struct User {
     pub status: UserStatus,
     /// What the operator and the user wrote about the user.
     pub attributes: Attributes,
+    /// The number that the user has shown to hold: the second factor of the account ([`crate::factor`]).
+    pub phone_number: Option<PhoneNumber>,
     /// When the record was made.
     pub created_at: Timestamp,
     /// The version of the row.
@@ -67,6 +70,7 @@ impl User {
             epoch_reason: EndReason::Everywhere,
             status: UserStatus::Active,
             attributes,
+            phone_number: None,
             created_at: now,
             rev: Rev::NEW,
         }
@@ -91,6 +95,24 @@ impl User {
         Ok(Some(Changed { user: Self { cv: self.cv + 1, attributes, ..self.clone() }, names }))
     }
 
+    /// The number was verified, or removed. `None` where nothing changes.
+    pub fn with_phone_number(&self, phone_number: Option<PhoneNumber>) -> Option<Changed> {
+        if self.phone_number == phone_number {
+            return None;
+        }
+        let names = PROVED_FIELDS.iter().filter_map(|name| name.parse().ok()).collect();
+        Some(Changed { user: Self { cv: self.cv + 1, phone_number, ..self.clone() }, names })
+    }
+
+    /// What a mapping reads by this name: a field that was proved, or an attribute.
+    pub fn field(&self, name: &AttributeName) -> Option<Value> {
+        match name.as_str() {
+            PHONE_NUMBER => self.phone_number.as_ref().map(|number| Value::from(number.as_str())),
+            PHONE_NUMBER_VERIFIED => self.phone_number.as_ref().map(|_| Value::Bool(true)),
+            _ => self.attributes.get(name).cloned(),
+        }
+    }
+
     /// Tokens must die, sessions go on: after a new proof of who the person is.
     pub fn with_new_cv(&self) -> Self {
         Self { cv: self.cv + 1, ..self.clone() }
@@ -113,6 +135,11 @@ impl User {
 
     /// Gone: the record is emptied, every session dies, the id stays taken.
     pub fn deleted(&self) -> Self {
-        Self { status: UserStatus::Deleted, attributes: Attributes::new(), ..self.with_new_epoch(EndReason::Disabled) }
+        Self {
+            status: UserStatus::Deleted,
+            attributes: Attributes::new(),
+            phone_number: None,
+            ..self.with_new_epoch(EndReason::Disabled)
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::grant::refresh::Granted;
 use crate::http::origin::KnownOrigins;
 use crate::keyring::{Keyring, KeyringError, MasterKey};
 use crate::listen::Drain;
+use crate::message::{BadCarrier, Outbox};
 use crate::mint::Mint;
 use crate::proxies::Proxies;
 use crate::ready::Doubt;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub logging_in: Lines,
     /// Changes of one record take turns.
     pub changing: Lines,
+    /// Messages to phones.
+    pub outbox: Outbox,
     /// How often log-ins may be tried.
     pub throttle: Throttle,
     /// Whose word counts about where a request came from.
@@ -128,6 +131,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The carrier of messages.
+    #[error(transparent)]
+    Carrier(#[from] BadCarrier),
     /// The threads that hash passwords.
     #[error("cannot start the threads that hash passwords: {0}")]
     Passwords(std::io::Error),
@@ -154,6 +160,7 @@ impl App {
         Ok(Self(Arc::new(Parts {
             mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
             passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
+            outbox: Outbox::open(&settings, clock.clone(), entropy.clone())?,
             throttle: Throttle::new(&settings.limits, &keyring),
             proxies: Proxies::new(&settings.trusted_proxies),
             reloader: OnceLock::new(),

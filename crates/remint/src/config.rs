@@ -22,6 +22,7 @@ mod environment;
 mod key;
 mod reload;
 mod show;
+mod sms;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -121,7 +122,8 @@ impl Config {
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, BadConfig> {
         let sources = Sources::gather(flags, environment)?;
         let mut read = Reading { sources: &sources, wrong: Vec::new() };
-        let settings = read.settings();
+        let sms = read.sms(environment);
+        let settings = read.settings().map(|settings| Settings { sms, ..settings });
         let listen = read.or(Key::Listen, SocketAddr::from(([127, 0, 0, 1], 7070)));
         let operations_listen = read.operations_listen();
         if listen == operations_listen && listen.port() != 0 {

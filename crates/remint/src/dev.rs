@@ -16,11 +16,12 @@ use crate::entropy::Entropy;
 use crate::keyring::MasterKey;
 use crate::listen::Limits;
 use crate::serve::{House, ServeError, make_private};
-use crate::settings::Settings;
+use crate::settings::{Carrier, Settings, Sms};
 use crate::{http, telemetry};
 
 mod facts;
 mod front;
+mod inbox;
 mod seed;
 mod speed;
 
@@ -103,7 +104,8 @@ pub async fn dev(data: Option<PathBuf>, options: Options) -> Result<(), DevError
     write_private(&data.join(DEV_MARKER), &format!("{} {port}\n", options.speed))?;
     let limits = Limits { request_time: app.settings.timing.server_deadline, ..Limits::default() };
     let mut house = House::new(app.clone(), limits)?;
-    house.open(front::router(http::router(app.clone()), &facts, port), listeners);
+    let public = http::router(app.clone()).merge(inbox::router(&app));
+    house.open(front::router(public, &facts, port), listeners);
     facts::print(&facts, &data).map_err(DevError::Listen)?;
     if !options.no_open {
         open_browser(app.settings.issuer.as_str());
@@ -136,7 +138,9 @@ fn read_marker(data: &Path) -> Option<(u32, u16)> {
 
 fn settings(data: &Path, port: u16) -> Result<Settings, DevError> {
     let issuer = format!("http://localhost:{port}").parse();
-    Ok(Settings::new(issuer.map_err(|_| DevError::PortTaken { port })?, data.to_owned()))
+    let mut settings = Settings::new(issuer.map_err(|_| DevError::PortTaken { port })?, data.to_owned());
+    settings.sms = Sms { carrier: Carrier::Inbox, per_number: 100, per_block: 100, per_address: 100, ..Sms::default() };
+    Ok(settings)
 }
 
 /// The settings and the master key of a folder that dev made: for the command line, when no server runs.

@@ -1,6 +1,7 @@
 //! Everything that can go wrong on the way to an answer: a refusal, a request that cannot be read, a store that does
 //! not answer, too much work at once. Never carries a secret; what the client hears of it is `http::error`'s table.
 
+use remint_core::code::ChallengeToken;
 use remint_core::jws::TokenError;
 use remint_core::refusal::Refusal;
 
@@ -36,9 +37,29 @@ pub enum Failure {
     /// Others were first eight times in a row.
     #[error("the same record is being changed by others: try again")]
     Contended,
+    /// Nobody carries messages here.
+    #[error("this server sends no codes: its operator has set no `sms_webhook_url`")]
+    NoSender,
+    /// The message with the code was not carried.
+    #[error("the code could not be sent just now: try again")]
+    NotSent,
+    /// The password was right, and the account has a second factor: a code was sent.
+    #[error("a code was sent: send it to /session/factor, with the challenge")]
+    SecondFactor(SecondFactor),
     /// The session's refresh key is not in the keyring any more.
     #[error("the key of the session's refresh tokens is withdrawn")]
     NoRefreshKey,
+}
+
+/// What a client needs to go on with a log-in whose first factor was shown. No session, and no token of one.
+#[derive(Clone, Debug)]
+pub struct SecondFactor {
+    /// To be sent with the code.
+    pub challenge: ChallengeToken,
+    /// The end of the number that the code was sent to.
+    pub sent_to: String,
+    /// How long the code is good, in seconds.
+    pub expires_in: u64,
 }
 
 impl From<Throttled> for Failure {

@@ -21,6 +21,7 @@ pub mod jobs;
 pub mod keyring;
 pub mod lines;
 pub mod listen;
+pub mod message;
 pub mod meters;
 pub mod mint;
 pub mod proxies;

@@ -18,6 +18,7 @@ const LOGINS: &str = "remint_logins_total";
 const REFRESHES: &str = "remint_refreshes_total";
 const THEFTS: &str = "remint_refresh_theft_total";
 const CAUGHT_UP: &str = "remint_refresh_caught_up_total";
+const MESSAGES: &str = "remint_messages_total";
 const PURGED: &str = "remint_purged_rows_total";
 const FOLLOWERS: &str = "remint_feed_followers";
 const QUEUE: &str = "remint_store_queue_depth";
@@ -31,10 +32,22 @@ const MEMORY: &str = "process_resident_memory_bytes";
 const FILES: &str = "process_open_fds";
 
 /// Everything that an attempt can come to. Each is told from the start, at zero: a rate over what was never told is none.
-const OUTCOMES: [&str; 9] =
-    ["success", "credentials", "throttled", "ended", "expired", "theft", "in_doubt", "refused", "failed"];
+const OUTCOMES: [&str; 10] = [
+    "success",
+    "credentials",
+    "second_factor",
+    "throttled",
+    "ended",
+    "expired",
+    "theft",
+    "in_doubt",
+    "refused",
+    "failed",
+];
 /// What the purge removes.
-const KINDS: [&str; 3] = ["session", "event", "counter"];
+const KINDS: [&str; 4] = ["session", "event", "counter", "challenge"];
+/// What a message to a phone can come to.
+const DELIVERIES: [&str; 4] = ["sent", "unreachable", "no_answer", "refused"];
 
 /// How many commits share one transaction.
 const BATCHES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
@@ -53,6 +66,7 @@ pub fn describe() {
     describe_counter!(REFRESHES, "Presented refresh tokens and renewals, by outcome.");
     describe_counter!(THEFTS, "Sessions ended because a refresh token was used by two holders.");
     describe_counter!(CAUGHT_UP, "Refresh tokens newer than their row: the store has lost commits.");
+    describe_counter!(MESSAGES, "Messages to phones, by outcome.");
     describe_counter!(PURGED, "Rows removed because nobody can need them any more, by kind.");
     describe_gauge!(FOLLOWERS, "Streams of the feed that are open.");
     describe_gauge!(QUEUE, "Commits that wait for the writer.");
@@ -70,6 +84,9 @@ pub fn describe() {
     }
     for kind in KINDS {
         purged(kind, 0);
+    }
+    for outcome in DELIVERIES {
+        counter!(MESSAGES, "outcome" => outcome).increment(0);
     }
     for name in [THEFTS, CAUGHT_UP] {
         counter!(name).increment(0);
@@ -99,7 +116,10 @@ pub fn refresh<T>(result: Result<T, Failure>) -> Result<T, Failure> {
 fn outcome<T>(result: &Result<T, Failure>) -> &'static str {
     let Err(failure) = result else { return "success" };
     match failure {
-        Failure::Refused(Refusal::BadCredentials | Refusal::WrongMac | Refusal::BadClient) => "credentials",
+        Failure::Refused(Refusal::BadCredentials | Refusal::WrongMac | Refusal::BadClient | Refusal::WrongCode) => {
+            "credentials"
+        }
+        Failure::SecondFactor(_) => "second_factor",
         Failure::Refused(Refusal::TooManyAttempts { .. })
         | Failure::Password(PasswordError::Overloaded { .. })
         | Failure::Contended => "throttled",
@@ -108,13 +128,23 @@ fn outcome<T>(result: &Result<T, Failure>) -> &'static str {
         Failure::Refused(Refusal::SessionExpired) => "expired",
         Failure::Refused(Refusal::InDoubt { .. }) => "in_doubt",
         Failure::Refused(_) | Failure::Request(_) | Failure::Token(_) | Failure::NoToken => "refused",
-        Failure::Store(_) | Failure::Password(_) | Failure::Mint(_) | Failure::NoRefreshKey => "failed",
+        Failure::Store(_)
+        | Failure::Password(_)
+        | Failure::Mint(_)
+        | Failure::NoRefreshKey
+        | Failure::NoSender
+        | Failure::NotSent => "failed",
     }
 }
 
 /// Counts rows that the purge removed.
 pub fn purged(kind: &'static str, rows: u64) {
     counter!(PURGED, "kind" => kind).increment(rows);
+}
+
+/// Counts a message to a phone.
+pub fn message(outcome: &'static str) {
+    counter!(MESSAGES, "outcome" => outcome).increment(1);
 }
 
 /// A batch of commits is on the disk, or failed.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use remint_core::client::Origin;
 use remint_core::id::Audience;
 use remint_core::policy::Timing;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The public URL of the server: `https://host[:port][/path]`, no query, no fragment, no trailing slash (RFC 8414
 /// section 2). `http` is accepted for loopback hosts only.
@@ -41,6 +42,11 @@ impl Issuer {
     /// The issuer as an audience: that of account tokens.
     pub const fn audience(&self) -> &Audience {
         &self.audience
+    }
+
+    /// Its host and port: who a message is from.
+    pub fn host(&self) -> &str {
+        self.origin.as_str().split_once("://").map_or("", |(_, host)| host)
     }
 
     /// Its path, empty or beginning with a slash.
@@ -156,6 +162,104 @@ impl Default for Limits {
     }
 }
 
+/// The secret that webhooks are signed with. Cannot be printed.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct WebhookSecret(String);
+
+impl WebhookSecret {
+    /// Fewer bytes could be guessed.
+    pub const MIN_BYTES: usize = 32;
+
+    /// From text; `None` where it is shorter than [`Self::MIN_BYTES`].
+    pub fn new(text: &str) -> Option<Self> {
+        (text.len() >= Self::MIN_BYTES).then(|| Self(text.to_owned()))
+    }
+
+    /// The bytes of the key.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookSecret(..)")
+    }
+}
+
+/// Where messages are posted to.
+#[derive(Clone)]
+pub struct WebhookTarget {
+    /// An absolute URL; `https`, or `http` on a loopback host. It may hold a key of the operator's: it is not printed.
+    pub url: String,
+    /// What the posts are signed with.
+    pub secret: WebhookSecret,
+    /// How long one try may take.
+    pub timeout: Duration,
+}
+
+impl WebhookTarget {
+    /// How long one try may take, if nothing else is said.
+    pub const TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// An address, if it is one to which codes may be sent: nobody on the way may read them.
+    pub fn checked_url(text: &str) -> Option<String> {
+        let host = text.strip_prefix("https://").or_else(|| {
+            let rest = text.strip_prefix("http://")?;
+            let follows = |after: &str| after.is_empty() || after.starts_with([':', '/']);
+            let loopback = |name: &str| rest.strip_prefix(name).is_some_and(follows);
+            ["localhost", "127.0.0.1", "[::1]"].into_iter().any(loopback).then_some(rest)
+        })?;
+        let clean =
+            text.bytes().all(|b| b.is_ascii_graphic()) && !host.is_empty() && !host.starts_with(['/', ':', '?']);
+        let authority = host.split(['/', '?', '#']).next().unwrap_or_default();
+        (clean && !authority.contains('@') && !text.contains('#')).then(|| text.to_owned())
+    }
+}
+
+impl fmt::Debug for WebhookTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookTarget(..)")
+    }
+}
+
+/// Who carries messages to phones.
+#[derive(Clone, Debug, Default)]
+pub enum Carrier {
+    /// Nobody: there is no second factor here.
+    #[default]
+    Nobody,
+    /// A page of this machine: `remint dev`, and tests.
+    Inbox,
+    /// An HTTP webhook.
+    Webhook(WebhookTarget),
+}
+
+/// Messages to phones: who carries them, and how many codes may be sent; so many to verify numbers, and as many to log in. Who is paid for messages to a range of numbers
+/// must not find a machine that sends them.
+#[derive(Clone, Debug)]
+pub struct Sms {
+    /// Who carries them.
+    pub carrier: Carrier,
+    /// Codes to one number in an hour.
+    pub per_number: u32,
+    /// Codes to ten thousand numbers that follow one another, in an hour.
+    pub per_block: u32,
+    /// Codes asked for from one address (IPv6: one /64) in an hour.
+    pub per_address: u32,
+    /// Codes in a day.
+    pub per_day: u32,
+    /// The calling codes of the countries that codes are sent to, as digits; empty for all.
+    pub countries: Vec<String>,
+}
+
+impl Default for Sms {
+    fn default() -> Self {
+        let carrier = Carrier::default();
+        Self { carrier, per_number: 5, per_block: 30, per_address: 20, per_day: 10_000, countries: Vec::new() }
+    }
+}
+
 /// Lives of keys.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyLives {
@@ -197,6 +301,8 @@ pub struct Settings {
     pub keys: KeyLives,
     /// The collector of traces.
     pub traces_url: Option<String>,
+    /// Messages to phones.
+    pub sms: Sms,
 }
 
 impl Settings {
@@ -214,6 +320,7 @@ impl Settings {
             limits: Limits::default(),
             keys: KeyLives::default(),
             traces_url: None,
+            sms: Sms::default(),
         }
     }
 }
@@ -242,6 +349,33 @@ mod tests {
         ] {
             assert_eq!(wrong.parse::<Issuer>(), Err(BadIssuer), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_webhook_is_https_or_on_this_machine_and_is_never_printed() {
+        for good in
+            ["https://sms.example.com/send?key=1", "http://localhost:9/x", "http://127.0.0.1", "http://[::1]:1/"]
+        {
+            assert!(WebhookTarget::checked_url(good).is_some(), "{good}");
+        }
+        for wrong in [
+            "",
+            "https://",
+            "https:///x",
+            "http://sms.example.com",
+            "http://localhost.evil.example/",
+            "http://127.0.0.1@evil.example/",
+            "https://user@sms.example.com/",
+            "https://h/a b",
+            "https://h/#x",
+            "ftp://h",
+        ] {
+            assert!(WebhookTarget::checked_url(wrong).is_none(), "{wrong}");
+        }
+        let secret = WebhookSecret::new(&"s".repeat(32)).unwrap();
+        let target = WebhookTarget { url: "https://h/?key=1".into(), secret, timeout: WebhookTarget::TIMEOUT };
+        assert_eq!(format!("{:?} {target:?}", target.secret), "WebhookSecret(..) WebhookTarget(..)");
+        assert!(WebhookSecret::new(&"s".repeat(31)).is_none());
     }
 
     #[test]

@@ -23,7 +23,6 @@ use crate::store::{DeclaredAttributes, Held};
 
 /// Writes the person's own attributes, and answers new tokens that show them; never a refresh token.
 pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Result<Issued, Failure> {
-    let wanted = Wanted { account: true, ..Wanted::default() };
     let _place = app.changing.enter(&bearer.claims.sub).await;
     for _ in 0..MAX_CONFLICTS {
         let held = live(app, bearer, Kind::AccountChange).await?;
@@ -41,17 +40,32 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Re
                 (changed.user.clone(), Changes::none().write(Row::User(changed.user)).notice(told))
             }
         };
-        let carried = rolling::carried(&held.session, &held.client, app.settings.timing.quantum, now);
-        let changes = carried.clone().map_or(changes.clone(), |row| changes.write(Row::Session(row)));
-        let session = carried.unwrap_or(held.session);
-        let permit = gate::may_issue(&user, &held.client, &session, Kind::AccountChange, now)?;
-        issue::fits(app, permit, now).await?;
-        match app.store.commit(changes).await? {
-            Commit::Done { .. } => return issue::for_session(app, permit, &wanted, now).await,
-            Commit::Conflict { .. } => {} // the record moved: apply the patch to what is there now
-        }
+        if let Some(issued) = answered(app, held, &user, changes, now).await? {
+            return Ok(issued);
+        } // else the record moved: apply the patch to what is there now
     }
     Err(Failure::Contended)
+}
+
+/// Commits a change of the caller's record (`user` is the record after it), and answers tokens that show it; never a
+/// refresh token. `None` where something moved: decide again.
+pub async fn answered(
+    app: &App,
+    held: Held,
+    user: &User,
+    changes: Changes,
+    now: Timestamp,
+) -> Result<Option<Issued>, Failure> {
+    let wanted = Wanted { account: true, ..Wanted::default() };
+    let carried = rolling::carried(&held.session, &held.client, app.settings.timing.quantum, now);
+    let changes = carried.clone().map_or(changes.clone(), |row| changes.write(Row::Session(row)));
+    let session = carried.unwrap_or(held.session);
+    let permit = gate::may_issue(user, &held.client, &session, Kind::AccountChange, now)?;
+    issue::fits(app, permit, now).await?;
+    match app.store.commit(changes).await? {
+        Commit::Done { .. } => issue::for_session(app, permit, &wanted, now).await.map(Some),
+        Commit::Conflict { .. } => Ok(None),
+    }
 }
 
 /// Ends every session of the person.

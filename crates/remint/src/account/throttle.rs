@@ -137,7 +137,7 @@ impl Throttle {
 
 /// What one holder of addresses has: an IPv4 address, or an IPv6 /64 (RFC 6177). An IPv4 address in IPv6 clothes is its
 /// IPv4 self.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address => address,

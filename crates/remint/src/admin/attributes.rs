@@ -1,6 +1,6 @@
 //! Declarations of attributes: what a user record may hold, and who may write it. Never touches a record.
 
-use remint_core::attribute::Declaration;
+use remint_core::attribute::{Declaration, is_proved};
 use remint_core::change::{Changes, Row};
 use remint_core::rev::Rev;
 use serde_json::{Map, Value, json};
@@ -14,6 +14,9 @@ use crate::store::{Commit, DeclaredAttributes};
 /// Declares an attribute, or changes who may write it and how large it may be. Its type stays: records hold it.
 pub async fn declare(app: &App, input: Map<String, Value>) -> Result<Value, AdminError> {
     let wanted: Declaration = document(input)?;
+    if is_proved(&wanted.name) {
+        return Err(AdminError::invalid("name", "is a field of every record, written by verifying a phone number"));
+    }
     fits_a_value(&wanted)?;
     for _ in 0..MAX_CONFLICTS {
         let declared = app.store.read(DeclaredAttributes).await?;

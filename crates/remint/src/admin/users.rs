@@ -17,11 +17,13 @@ use remint_core::user::{Attributes, User, UserStatus};
 use serde_json::{Map, Value, json};
 
 use crate::account::identifier::CanonicalIdentifier;
+use crate::account::phone;
 use crate::account::throttle::counter_of;
 use crate::admin::AdminError;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
+use crate::message::Content;
 use crate::store::{Account, AccountById, AccountOf, Commit, DeclaredAttributes, IdentifiersOf, Users};
 
 /// A user to be made.
@@ -96,6 +98,7 @@ fn view(user: &User, identifiers: &[String]) -> Value {
         "identifiers": identifiers,
         "status": user.status,
         "attributes": user.attributes,
+        "phone_number": user.phone_number,
         "cv": user.cv,
         "created_at": user.created_at.secs(),
     })
@@ -189,6 +192,20 @@ pub async fn patch(app: &App, who: &str, patch: &Map<String, Value>) -> Result<V
         Ok(Changes::none().write(Row::User(changed.user)).notice(told))
     })
     .await
+}
+
+/// The user has no phone number and no second factor any more: for whoever has lost the phone. The number is told.
+pub async fn remove_phone(app: &App, who: &str) -> Result<Value, AdminError> {
+    let before = account(app, who).await?.user.phone_number;
+    let answer = change(app, who, |account, moment| {
+        let Some(changed) = account.user.with_phone_number(None) else { return Ok(Changes::none()) };
+        let (cause, who) = (Cause::Attributes, Initiator::Admin);
+        let told = notice::claims_changed(&changed.user, changed.names, cause, who, moment.horizon, moment.now);
+        Ok(Changes::none().write(Row::User(changed.user)).notice(told))
+    })
+    .await?;
+    phone::tell(app, before, Content::NumberRemoved);
+    Ok(answer)
 }
 
 /// The user may log in no more, and every session ends.

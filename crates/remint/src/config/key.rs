@@ -42,11 +42,25 @@ pub enum Key {
     HashingQueue,
     /// The collector of traces.
     TracesUrl,
+    /// Where messages to phones are posted.
+    SmsWebhookUrl,
+    /// The file of the secret that they are signed with.
+    SmsWebhookSecretFile,
+    /// Codes to one number in an hour.
+    SmsPerNumber,
+    /// Codes to one block of numbers in an hour.
+    SmsPerBlock,
+    /// Codes asked for from one address in an hour.
+    SmsPerAddress,
+    /// Codes in a day.
+    SmsPerDay,
+    /// The countries that codes are sent to.
+    SmsCountries,
 }
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 25] = [
         Self::PublicUrl,
         Self::Data,
         Self::MasterKeyFile,
@@ -65,6 +79,13 @@ impl Key {
         Self::HashingAtOnce,
         Self::HashingQueue,
         Self::TracesUrl,
+        Self::SmsWebhookUrl,
+        Self::SmsWebhookSecretFile,
+        Self::SmsPerNumber,
+        Self::SmsPerBlock,
+        Self::SmsPerAddress,
+        Self::SmsPerDay,
+        Self::SmsCountries,
     ];
 
     /// Its name in the file.
@@ -94,7 +115,7 @@ impl Key {
 
     /// Whether it has many values: in the environment and as a flag separated by commas.
     pub(super) const fn is_list(self) -> bool {
-        matches!(self, Self::TrustedProxies)
+        matches!(self, Self::TrustedProxies | Self::SmsCountries)
     }
 
     /// Whether it can be swapped while the server runs.
@@ -108,7 +129,14 @@ impl Key {
     /// What it is where it is not set, as text; nothing where it must be set, or is empty.
     pub(super) const fn default_text(self) -> Option<&'static str> {
         match self {
-            Self::PublicUrl | Self::Data | Self::MasterKeyFile | Self::TrustedProxies | Self::TracesUrl => None,
+            Self::PublicUrl
+            | Self::Data
+            | Self::MasterKeyFile
+            | Self::TrustedProxies
+            | Self::TracesUrl
+            | Self::SmsWebhookUrl
+            | Self::SmsWebhookSecretFile
+            | Self::SmsCountries => None,
             Self::Listen => Some("127.0.0.1:7070"),
             Self::OperationsListen => Some("127.0.0.1:7071"),
             Self::Log => Some("info"),
@@ -122,6 +150,10 @@ impl Key {
             Self::LoginWindow => Some("15m"),
             Self::HashingAtOnce => Some("2"),
             Self::HashingQueue => Some("32"),
+            Self::SmsPerNumber => Some("5"),
+            Self::SmsPerBlock => Some("30"),
+            Self::SmsPerAddress => Some("20"),
+            Self::SmsPerDay => Some("10000"),
         }
     }
 
@@ -158,6 +190,23 @@ impl Key {
                 "a URL like http://127.0.0.1:4318/v1/traces, without a user or password in it",
             ),
             Self::HashingQueue => ("hashing_queue", "password hashes that may wait", "a whole number from 1 to 65535"),
+            Self::SmsWebhookUrl => (
+                "sms_webhook_url",
+                "where messages to phones are posted",
+                "an https URL without user and fragment (http for localhost only)",
+            ),
+            Self::SmsWebhookSecretFile => {
+                ("sms_webhook_secret_file", "the file of the secret that messages are signed with", "a file")
+            }
+            Self::SmsPerNumber => ("sms_per_number", "codes to one number in an hour", NUMBER),
+            Self::SmsPerBlock => ("sms_per_block", "codes to ten thousand neighbouring numbers in an hour", NUMBER),
+            Self::SmsPerAddress => ("sms_per_address", "codes asked for from one address in an hour", NUMBER),
+            Self::SmsPerDay => ("sms_per_day", "codes in a day", NUMBER),
+            Self::SmsCountries => (
+                "sms_countries",
+                "the calling codes of the countries that codes are sent to",
+                "a list of calling codes like 44 or 49",
+            ),
         }
     }
 

@@ -1,7 +1,11 @@
-//! The settings as they stand, and where each came from. Never shows a master key: that there is one, and whence.
+//! The settings as they stand, and where each came from. Never shows a master key or another
+//! secret: that there is one, and whence.
 
+use super::sms;
 use super::source::Sources;
 use super::{BadConfig, CREDENTIAL, Environment, Flags, Key};
+
+const HIDDEN: &str = "(never shown)";
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,11 +26,14 @@ pub fn show(flags: &Flags, environment: &Environment, effective: bool) -> Result
     let sources = Sources::gather(flags, environment)?;
     let mut all: Vec<Shown> = Key::ALL.into_iter().filter_map(|key| shown(&sources, key, effective)).collect();
     all.extend(master_key(&sources, environment));
+    all.extend(webhook_secret(&sources, environment));
     Ok(all)
 }
 
 fn shown(sources: &Sources, key: Key, effective: bool) -> Option<Shown> {
     let (value, source) = match sources.value(key) {
+        // The address of a webhook is often its own password.
+        Some(found) if key == Key::SmsWebhookUrl => (HIDDEN.to_owned(), found.origin.clone()),
         Some(found) => (found.values.join(","), found.origin.clone()),
         None if effective => (key.default_text().unwrap_or_default().to_owned(), "default".to_owned()),
         None => return None,
@@ -42,5 +49,15 @@ fn master_key(sources: &Sources, environment: &Environment) -> Option<Shown> {
     } else {
         environment.get("CREDENTIALS_DIRECTORY").map(|_| format!("the credential {CREDENTIAL}"))?
     };
-    Some(Shown { setting: "master_key", value: "(never shown)".to_owned(), source })
+    Some(Shown { setting: "master_key", value: HIDDEN.to_owned(), source })
+}
+
+fn webhook_secret(sources: &Sources, environment: &Environment) -> Option<Shown> {
+    let source = if environment.get(sms::SECRET).is_some() {
+        sms::SECRET.to_owned()
+    } else {
+        let found = sources.value(Key::SmsWebhookSecretFile)?;
+        format!("the file of `sms_webhook_secret_file` ({})", found.origin)
+    };
+    Some(Shown { setting: "sms_webhook_secret", value: HIDDEN.to_owned(), source })
 }

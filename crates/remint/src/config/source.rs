@@ -12,7 +12,7 @@ const OF_OTHERS: [&str; 8] =
 const PREFIXES_OF_OTHERS: [&str; 2] = ["SERVICE_PORT", "PORT_"];
 /// Variables that are no settings of the file: they name the file itself, hold a secret, or say which server elsewhere
 /// the command line asks.
-const NOT_IN_FILE: [&str; 4] = ["CONFIG", "MASTER_KEY", "URL", "CLIENT_SECRET_FILE"];
+const NOT_IN_FILE: [&str; 5] = ["CONFIG", "MASTER_KEY", "SMS_WEBHOOK_SECRET", "URL", "CLIENT_SECRET_FILE"];
 
 /// The value of a setting, and where it was found.
 #[derive(Clone, Debug)]

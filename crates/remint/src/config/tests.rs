@@ -5,6 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
+use crate::settings::Carrier;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -258,5 +259,37 @@ fn a_collector_is_named_by_a_url_without_a_password_and_only_where_traces_are_bu
         assert!(good.load().is_ok());
     } else {
         assert!(good.refused().contains("--features traces"));
+    }
+}
+
+#[test]
+fn codes_need_a_webhook_and_its_secret_and_the_secret_is_never_printed() {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    let url = "sms_webhook_url = 'https://sms.example/send'";
+    assert!(matches!(scene().complete().load().unwrap().settings.sms.carrier, Carrier::Nobody));
+    assert!(scene().complete().file(url).refused().contains("openssl rand -hex 32"));
+    let with_secret = |text: &str| scene().complete().file(text).env("REMINT_SMS_WEBHOOK_SECRET", SECRET);
+    let config = with_secret(&format!("{url}\nsms_per_day = 7\nsms_countries = ['44', '49']")).load().unwrap();
+    let sms = &config.settings.sms;
+    assert!(matches!(sms.carrier, Carrier::Webhook(_)));
+    assert_eq!((sms.per_day, sms.per_number, sms.countries.len()), (7, 5, 2));
+    let printed = format!("{config:?}");
+    assert!(!printed.contains(SECRET) && !printed.contains("sms.example"), "{printed}");
+    assert!(with_secret("").refused().contains("`sms_webhook_url` is not"));
+    let in_a_file = scene().complete().file(url);
+    fs::write(in_a_file.path("secret"), format!("{SECRET}\n")).unwrap();
+    let path = in_a_file.path("secret");
+    let in_a_file = in_a_file.env("REMINT_SMS_WEBHOOK_SECRET_FILE", &path);
+    assert!(matches!(in_a_file.load().unwrap().settings.sms.carrier, Carrier::Webhook(_)));
+    assert!(in_a_file.env("REMINT_SMS_WEBHOOK_SECRET", SECRET).refused().contains("given twice"));
+    let short = scene().complete().file(url).env("REMINT_SMS_WEBHOOK_SECRET", "short").refused();
+    assert!(short.contains("fewer than 32 bytes") && !short.contains("openssl rand -hex 32`, tell"), "{short}");
+    for (line, word) in [
+        ("sms_webhook_url = 'http://sms.example/'", "https URL"),
+        ("sms_countries = ['+44']", "calling codes"),
+        ("sms_per_number = 0", "at least 1"),
+    ] {
+        let refused = with_secret(line).refused();
+        assert!(refused.contains(word), "{line}: {refused}");
     }
 }

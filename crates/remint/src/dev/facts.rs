@@ -101,6 +101,7 @@ pub(super) fn print(facts: &Value, data: &Path) -> io::Result<()> {
     writeln!(out, "  clients   {}", ids("clients"))?;
     writeln!(out, "  api       {}", ids("apis"))?;
     writeln!(out, "  metadata  {}/.well-known/oauth-authorization-server", text(&facts["issuer"]))?;
+    writeln!(out, "  messages  {}/dev/inbox", text(&facts["issuer"]))?;
     writeln!(out, "  all of it, with secrets, for scripts: {}\n", data.join(FILE).display())?;
     writeln!(out, "Try: log in, look at the session, change the record:\n")?;
     tries(facts).iter().try_for_each(|line| writeln!(out, "  {line}"))?;

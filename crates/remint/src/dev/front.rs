@@ -14,13 +14,15 @@ use serde_json::{Value, json};
 
 use super::facts;
 
+/// Of every page here: no script, nothing from elsewhere, nowhere framed, kept by nobody.
+pub(super) const HEADERS: [(HeaderName, &str); 3] = [
+    (CONTENT_TYPE, "text/html; charset=utf-8"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    (CACHE_CONTROL, "no-store"),
+];
+
 /// The public router with the page at `/`, for requests to this host only.
 pub(super) fn router(public: Router, facts: &Value, port: u16) -> Router {
-    const HEADERS: [(HeaderName, &str); 3] = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-        (CACHE_CONTROL, "no-store"),
-    ];
     let page: Arc<str> = page(facts).into();
     let front = get(move || async move { (HEADERS, page.to_string()) });
     public.route("/", front).layer(from_fn_with_state(port, only_this_host))
@@ -50,6 +52,12 @@ fn names_this_host(headers: &HeaderMap, uri: &Uri, port: u16) -> bool {
     named && second.is_none() && uri.authority().is_none_or(|authority| ours(authority.as_str()))
 }
 
+/// How pages look, in the light and in the dark.
+pub(super) const STYLE: &str = "\
+body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
+pre{overflow-x:auto;padding:.75rem;background:#f2f2f2;border:1px solid #767676}th,td{text-align:left;padding-right:2rem}
+dt{font-weight:600}@media(prefers-color-scheme:dark){body{color:#f2f2f2;background:#1a1a1a}pre{background:#262626}a{color:#9ecbff}}";
+
 /// One page, without script and without anything from elsewhere.
 fn page(facts: &Value) -> String {
     let text = |value: &Value| escaped(value.as_str().unwrap_or_default());
@@ -72,15 +80,14 @@ fn page(facts: &Value) -> String {
     format!(
         r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Remint dev</title>
-<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}}
-pre{{overflow-x:auto;padding:.75rem;background:#f2f2f2;border:1px solid #767676}}th,td{{text-align:left;padding-right:2rem}}
-dt{{font-weight:600}}@media(prefers-color-scheme:dark){{body{{color:#f2f2f2;background:#1a1a1a}}pre{{background:#262626}}a{{color:#9ecbff}}}}</style>
+<style>{STYLE}</style>
 </head><body><main><h1>Remint is running</h1>
 <p>This is <code>remint dev</code> at <code>{issuer}</code>: for trying out, on this machine only.</p>
 <h2>Who can log in</h2><p><code>{identifier}</code> with the password <code>{password}</code>.</p>
 <h2>Clients</h2><table><thead><tr><th scope="col">client_id</th><th scope="col">policy</th></tr></thead><tbody>{rows}</tbody></table>
 <h2>To try, in this order</h2><p>Log in, look at the session, change the record:</p>{lines}
 <h2>Timing</h2><dl>{timing}</dl>
+<h2>Messages</h2><p>Codes to phones arrive in the <a href="/dev/inbox">inbox</a>: nothing leaves this machine.</p>
 <h2>For programs</h2><ul><li><a href="/.well-known/oauth-authorization-server">Metadata (RFC 8414)</a></li>
 <li><a href="/oauth2/jwks">Public keys</a></li><li><code>dev.json</code> in the data folder: all of this, with the secrets</li></ul>
 </main></body></html>
@@ -90,7 +97,8 @@ dt{{font-weight:600}}@media(prefers-color-scheme:dark){{body{{color:#f2f2f2;back
     )
 }
 
-fn escaped(text: &str) -> String {
+/// A text as it may stand in a page.
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

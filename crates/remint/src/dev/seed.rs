@@ -98,7 +98,7 @@ async fn client(
             let new = json!({
                 "id": id, "name": id, "confidential": confidential, "client_credentials": confidential,
                 "first_party": !confidential, "policy": policy, "origins": origins, "apis": [API],
-                "scopes": "read write", "mapping": { "nickname": "nickname", "role": "role" },
+                "scopes": "read write", "mapping": { "nickname": "nickname", "role": "role", "phone_number": "phone_number" },
             });
             clients::create(app, object(new)).await.map(Some)
         }

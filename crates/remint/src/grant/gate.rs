@@ -2,20 +2,21 @@
 //! minted. Reads nothing, writes nothing.
 
 use remint_core::client::{Client, Transport};
+use remint_core::factor;
 use remint_core::policy::Policy;
 use remint_core::refusal::Refusal;
-use remint_core::session::{Continuity, Session};
+use remint_core::session::{Continuity, RECENT_LOGIN, Session};
 use remint_core::time::Timestamp;
 use remint_core::user::{User, UserStatus};
 
 /// The ways to a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A person logs in or proves again who they are: `POST /session`.
+    /// A person logs in or proves again who they are: `POST /session`, `POST /session/factor`.
     Login,
     /// `POST /session/renew`.
     Renewal,
-    /// An answer to a changed record: `PATCH /account`.
+    /// An answer to a changed record: `PATCH /account`, `/account/phone`.
     AccountChange,
     /// `POST /oauth2/token`, `grant_type=refresh_token` (RFC 6749 section 6).
     Refresh,
@@ -78,6 +79,9 @@ pub fn may_issue<'a>(
     now: Timestamp,
 ) -> Result<Permit<'a>, Refusal> {
     stands(user, client, session, now)?;
+    if kind == Kind::Login && !factor::is_shown(user, &session.amr) {
+        return Err(Refusal::FactorNotShown { max_age: RECENT_LOGIN.as_secs() });
+    }
     kind_fits(client, kind)?;
     Ok(Permit { user, client, session, kind })
 }

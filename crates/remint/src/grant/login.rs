@@ -1,14 +1,17 @@
 //! Log-in with a password: `POST /session`. Guesses are counted before they are compared, an unknown user costs the
 //! same work as a known one, and a log-in in flight cannot outlive a disable: the commit expects user, password and
-//! client as they were read. Never says which of identifier and password was wrong.
+//! client as they were read. Where the account has a second factor no session is opened: that is [`super::factor`]'s.
+//! Never says which of identifier and password was wrong.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use remint_core::change::{Changes, PasswordRow, Row, RowKey};
 use remint_core::client::Client;
+use remint_core::code::HalfLogin;
 use remint_core::cookie::SessionCookie;
 use remint_core::event::{Cause, Initiator};
+use remint_core::factor;
 use remint_core::id::SessionId;
 use remint_core::notice;
 use remint_core::policy::Policy;
@@ -56,32 +59,41 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
     let typed: Option<CanonicalIdentifier> = attempt.identifier.parse().ok();
     let _place = app.logging_in.enter(typed.as_ref().map_or("", CanonicalIdentifier::as_str)).await;
     let counted = count(app, typed.as_ref(), attempt).await?;
-    let mut before = None;
+    let (mut before, mut allowed) = (None, None);
     for _ in 0..MAX_CONFLICTS {
         let proved = match authenticate(app, typed.as_ref(), attempt, before.as_ref()).await {
             Ok(proved) => proved,
             Err(failure) => return Err(uncounted(app, counted, failure).await),
         };
         let client = app.store.read(ClientById(client.id.clone())).await?.ok_or(Refusal::BadClient)?;
-        let now = app.clock.now();
-        let (user, session, changes, cookie) = match reauthenticated(app, &proved.user, &client, attempt).await? {
-            Some(session) => again(app, app.horizon().await?, &proved.user, &client, session, now),
-            None => open(app, &proved.user, &client, attempt, now),
-        };
+        let (now, amr) = (app.clock.now(), factor::amr_of_login(&proved.user));
+        let sid = attempt.again.as_ref().map(|bearer| bearer.sid);
+        let (user, session, changes, cookie) =
+            match reauthenticated(app, &proved.user, &client, sid, attempt.again.as_ref()).await? {
+                Some(session) => again(app, app.horizon().await?, &proved.user, &client, session, amr, now),
+                None => open(app, &proved.user, &client, (&attempt.wanted, &attempt.device), amr, now),
+            };
         gate::may_issue(&user, &client, &session, Kind::Login, now)?;
-        if session.rev == Rev::NEW && !session.scope.is_subset(&client.scopes) {
-            return Err(Refusal::ScopeExceeded.into());
+        grantable(app, &client, &session, &attempt.wanted)?;
+        if factor::demanded(&proved.user).is_some() {
+            let half = proved.half(&client, &session, attempt);
+            let expecting = proved.expected(Changes::none(), &client);
+            match super::factor::begin(app, &proved.user, half, expecting, attempt.address, &mut allowed).await {
+                // The account stays counted until the code was right; the address has shown that it is no guesser's.
+                Ok(Some(asked)) => {
+                    app.throttle.succeeded(counted);
+                    return Err(Failure::SecondFactor(asked));
+                }
+                Ok(None) => before = Some(proved),
+                Err(failure) => return Err(uncounted(app, counted, failure).await),
+            }
+            continue;
         }
-        issue::grantable(app, &client, &session, &attempt.wanted)?;
-        let changes = expecting(changes, &proved, &client).reset(counted.counter());
+        let changes = proved.expected(changes, &client).reset(counted.counter());
         match app.store.commit(changes).await? {
             Commit::Done { .. } => {
                 app.throttle.succeeded(counted);
-                let issued = tokens(app, &user, &client, &session, attempt, now).await?;
-                return Ok(match cookie {
-                    Some(cookie) => issued.with_cookie(Proof::Session(cookie), &session, now),
-                    None => issued,
-                });
+                return tokens(app, &user, &client, &session, (&attempt.wanted, cookie), now).await;
             }
             Commit::Conflict { .. } => before = Some(proved), // disabled, changed or new password in between
         }
@@ -103,8 +115,8 @@ async fn count(
     Ok(app.throttle.attempt(&app.store, account, attempt.address, app.clock.now()).await?)
 }
 
-/// Where nothing was compared the attempt was none: whoever is turned away by overload and comes back as told is not
-/// locked out for it.
+/// Where nothing was compared, or no code could be sent, the attempt was none: whoever is turned away by overload and comes
+/// back as told is not locked out for it.
 async fn uncounted(app: &App, counted: throttle::Attempt, failure: Failure) -> Failure {
     if !matches!(failure, Failure::Refused(_)) {
         let returned = app.store.commit(Changes::none().give_back(counted.counter())).await;
@@ -129,6 +141,32 @@ struct Proved {
     password: PasswordRow,
     /// The same password, hashed as it would be today; where the row's hash is of other parameters.
     rehashed: Option<PasswordHash>,
+}
+
+impl Proved {
+    /// What is kept of this log-in until its second factor is shown.
+    fn half(&self, client: &Client, session: &Session, attempt: &Attempt) -> HalfLogin {
+        let password = if self.rehashed.is_some() { self.password.rev.next() } else { self.password.rev };
+        HalfLogin {
+            client: client.id.clone(),
+            epoch: self.user.epoch,
+            password,
+            scope: attempt.wanted.scope.clone(),
+            resource: attempt.wanted.resource.clone(),
+            session: (session.rev != Rev::NEW).then_some(session.sid),
+        }
+    }
+
+    /// Nothing of it counts unless user, password and client are still as they were read.
+    fn expected(&self, changes: Changes, client: &Client) -> Changes {
+        match &self.rehashed {
+            None => expecting(changes, &self.user, &self.password, client),
+            Some(hash) => {
+                let row = PasswordRow { hash: hash.clone(), ..self.password.clone() };
+                expecting_client(expecting_user(changes, &self.user), client).write(Row::Password(row))
+            }
+        }
+    }
 }
 
 /// The user whose password this is; an unknown one costs the same work. What was proved before a conflict is proved
@@ -159,59 +197,87 @@ async fn authenticate(
     }
 }
 
-/// The session that is proved anew: of the same user and client, live. Another's token is no hint to this log-in.
-async fn reauthenticated(
+/// The session that is proved anew: of the same user and client, live. Another's token is no hint to this log-in. What
+/// `shown` was is looked at again, whenever the row is read; between password and code a token need not be shown twice,
+/// a cookie must be.
+pub(super) async fn reauthenticated(
     app: &App,
     user: &User,
     client: &Client,
-    attempt: &Attempt,
+    sid: Option<SessionId>,
+    shown: Option<&Bearer>,
 ) -> Result<Option<Session>, Failure> {
-    let Some(bearer) = &attempt.again else { return Ok(None) };
-    let session = app.store.read(SessionById(bearer.sid)).await?;
-    let kept = |session: &Session| matches!(session.continuity, Continuity::Cookie(_));
+    let Some(sid) = sid else { return Ok(None) };
+    let session = app.store.read(SessionById(sid)).await?;
+    let proved = |session: &Session| match (shown, &session.continuity) {
+        (Some(bearer), _) if bearer.sid == sid => bearer.proves(session),
+        (_, Continuity::Cookie(_)) => false, // a browser sends it along each time
+        (_, Continuity::Rolling | Continuity::Fixed | Continuity::Refresh(_)) => true,
+    };
+    let carried = |session: &Session| {
+        matches!(session.continuity, Continuity::Cookie(_)) == matches!(client.policy, Policy::Cookie { .. })
+    };
     let same = |session: &Session| {
-        let carried = kept(session) == matches!(client.policy, Policy::Cookie { .. });
-        session.user == user.id && session.client == client.id && bearer.proves(session) && carried
+        session.user == user.id && session.client == client.id && proved(session) && carried(session)
     };
     Ok(session.filter(|session| same(session) && session.over(user, app.clock.now()).is_none()))
 }
 
 /// What a log-in makes: the user as the tokens will show it, the session, what is to be written, and the cookie that
 /// proves the session from now on, where one does.
-type Made = (User, Session, Changes, Option<SessionCookie>);
+pub(super) type Made = (User, Session, Changes, Option<SessionCookie>);
 
 /// Same `sid`; `auth_time` and `amr` set, `cv` + 1. A cookie gets a new secret (row 74: whoever knew the old one, before
 /// the person proved who they are, has nothing).
-fn again(app: &App, horizon: Duration, user: &User, client: &Client, session: Session, now: Timestamp) -> Made {
+pub(super) fn again(
+    app: &App,
+    horizon: Duration,
+    user: &User,
+    client: &Client,
+    session: Session,
+    amr: Vec<String>,
+    now: Timestamp,
+) -> Made {
     let (continuity, cookie) = match &session.continuity {
         Continuity::Cookie(_) => continuity(app, session.sid, &client.policy, now),
         kept @ (Continuity::Rolling | Continuity::Fixed | Continuity::Refresh(_)) => (kept.clone(), None),
     };
-    let session = session.reauthenticated(password_amr(), continuity, now).used(client.policy.idle(), true, now);
+    let session = session.reauthenticated(amr, continuity, now).used(client.policy.idle(), true, now);
     let raised = user.with_new_cv();
     let told = notice::claims_changed(&raised, Vec::new(), Cause::Reauthentication, Initiator::User, horizon, now);
     let changes = Changes::none().write(Row::Session(session.clone())).write(Row::User(raised.clone())).notice(told);
     (raised, session, changes, cookie)
 }
 
-fn open(app: &App, user: &User, client: &Client, attempt: &Attempt, now: Timestamp) -> Made {
+/// A session of its own, for what is wanted on this device.
+pub(super) fn open(
+    app: &App,
+    user: &User,
+    client: &Client,
+    (wanted, device): (&Wanted, &Device),
+    amr: Vec<String>,
+    now: Timestamp,
+) -> Made {
     let sid = SessionId::from_bytes(app.entropy.bytes());
     let (continuity, cookie) = continuity(app, sid, &client.policy, now);
     let opening = Opening {
         sid,
         continuity,
-        scope: attempt.wanted.scope.clone().unwrap_or_else(|| client.scopes.clone()),
-        amr: password_amr(),
-        device: attempt.device.clone(),
+        scope: wanted.scope.clone().unwrap_or_else(|| client.scopes.clone()),
+        amr,
+        device: device.clone(),
     };
     let session = Session::open(user, &client.id, &client.policy, opening, now);
     let changes = Changes::none().write(Row::Session(session.clone()));
     (user.clone(), session, changes, cookie)
 }
 
-/// `pwd` (RFC 8176 section 2).
-fn password_amr() -> Vec<String> {
-    vec!["pwd".to_owned()]
+/// Whether what is wanted lies within what the client may have: asked before anything is committed.
+pub(super) fn grantable(app: &App, client: &Client, session: &Session, wanted: &Wanted) -> Result<(), Refusal> {
+    if session.rev == Rev::NEW && !session.scope.is_subset(&client.scopes) {
+        return Err(Refusal::ScopeExceeded);
+    }
+    issue::grantable(app, client, session, wanted).map(drop)
 }
 
 /// How a session is renewed from now on: what its row keeps, and the cookie of which it keeps the hash.
@@ -231,28 +297,36 @@ pub fn continuity(app: &App, sid: SessionId, policy: &Policy, now: Timestamp) ->
 }
 
 /// Nothing of it counts unless user, password and client are still as they were read.
-fn expecting(changes: Changes, proved: &Proved, client: &Client) -> Changes {
-    let Proved { user, password, rehashed } = proved;
+pub(super) fn expecting(changes: Changes, user: &User, password: &PasswordRow, client: &Client) -> Changes {
+    let changes = expecting_client(expecting_user(changes, user), client);
+    changes.expect(RowKey::Password(password.user), password.rev)
+}
+
+/// A user who is written is expected by that.
+fn expecting_user(changes: Changes, user: &User) -> Changes {
     let writes_user = changes.writes.iter().any(|row| matches!(row, Row::User(_)));
-    let changes = changes.expect(RowKey::Client(client.id.clone()), client.rev);
-    let changes = match rehashed {
-        Some(hash) => changes.write(Row::Password(PasswordRow { hash: hash.clone(), ..password.clone() })),
-        None => changes.expect(RowKey::Password(password.user), password.rev),
-    };
     if writes_user { changes } else { changes.expect(RowKey::User(user.id), user.rev) }
 }
 
-async fn tokens(
+fn expecting_client(changes: Changes, client: &Client) -> Changes {
+    changes.expect(RowKey::Client(client.id.clone()), client.rev)
+}
+
+/// The tokens of a log-in that is committed, or the cookie in their place.
+pub(super) async fn tokens(
     app: &App,
     user: &User,
     client: &Client,
     session: &Session,
-    attempt: &Attempt,
+    (wanted, cookie): (&Wanted, Option<SessionCookie>),
     now: Timestamp,
 ) -> Result<Issued, Failure> {
     let permit = gate::may_issue(user, client, session, Kind::Login, now)?;
-    let wanted = Wanted { account: true, ..attempt.wanted.clone() };
+    let wanted = Wanted { account: true, ..wanted.clone() };
     let issued = issue::for_session(app, permit, &wanted, now).await?;
+    if let Some(cookie) = cookie {
+        return Ok(issued.with_cookie(Proof::Session(cookie), session, now));
+    }
     if session.rev == Rev::NEW && matches!(session.continuity, Continuity::Refresh(_)) {
         return Ok(issued.with_refresh(refresh::head(app, session)?, client, session, now));
     }

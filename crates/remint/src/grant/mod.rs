@@ -3,6 +3,7 @@
 pub mod client_credentials;
 pub mod cookie;
 pub mod desk;
+pub mod factor;
 pub mod gate;
 pub mod issue;
 pub mod login;

@@ -26,6 +26,7 @@ pub fn router(app: App) -> Router {
         .route("/admin/api/users/{user}/enable", post(enable_user))
         .route("/admin/api/users/{user}/unlock", post(unlock_user))
         .route("/admin/api/users/{user}/password", post(set_password))
+        .route("/admin/api/users/{user}/phone", axum::routing::delete(remove_phone))
         .route("/admin/api/users/{user}/sessions", get(list_sessions).delete(end_sessions))
         .route("/admin/api/sessions/{sid}", axum::routing::delete(end_session))
         .route("/admin/api/attributes", get(list_attributes).post(declare_attribute))
@@ -152,6 +153,10 @@ struct SetPassword {
 async fn set_password(State(app): State<App>, Path(user): Path<String>, body: Json) -> Done {
     let SetPassword { password } = body.read(&["password"])?;
     ok(users::set_password(&app, &user, password).await?)
+}
+
+async fn remove_phone(State(app): State<App>, Path(user): Path<String>) -> Done {
+    ok(users::remove_phone(&app, &user).await?)
 }
 
 async fn list_sessions(State(app): State<App>, Path(user): Path<String>) -> Done {

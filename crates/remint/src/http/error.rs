@@ -14,7 +14,7 @@ use remint_core::refusal::Refusal;
 use serde_json::json;
 
 use crate::account::password::PasswordError;
-use crate::failure::{BadRequest, Failure};
+use crate::failure::{BadRequest, Failure, SecondFactor};
 use crate::mint::MintError;
 use crate::store::StoreError;
 
@@ -41,6 +41,10 @@ impl<F: Into<Failure>> From<F> for BearerError {
 /// The status and the code of one cause.
 type Wire = (StatusCode, &'static str);
 
+const SECOND_FACTOR: Wire = (StatusCode::FORBIDDEN, "second_factor_required");
+const WRONG_CODE: Wire = (StatusCode::BAD_REQUEST, "invalid_code");
+const CHALLENGE_OVER: Wire = (StatusCode::BAD_REQUEST, "invalid_challenge");
+
 /// Retry what the server could not do just now.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -66,6 +70,9 @@ fn oauth_refusal(refusal: &Refusal) -> Wire {
         Refusal::TokenTooLarge { .. } | Refusal::Attribute(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
         Refusal::ForeignOrigin | Refusal::UnknownOrigin => (StatusCode::FORBIDDEN, "access_denied"),
         Refusal::AuthenticationTooOld { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
+        Refusal::FactorNotShown { .. } => SECOND_FACTOR,
+        Refusal::WrongCode => WRONG_CODE,
+        Refusal::ChallengeOver => CHALLENGE_OVER,
         Refusal::TooManyAttempts { .. } | Refusal::TooManyStreams { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down")
         }
@@ -85,7 +92,11 @@ fn bearer_refusal(refusal: &Refusal) -> Wire {
         | Refusal::BadCookie
         | Refusal::OtherClient
         | Refusal::MissingKeyProof => (StatusCode::UNAUTHORIZED, "invalid_token"),
-        Refusal::AuthenticationTooOld { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
+        Refusal::AuthenticationTooOld { .. } | Refusal::FactorNotShown { .. } => {
+            (StatusCode::UNAUTHORIZED, "insufficient_user_authentication")
+        }
+        Refusal::WrongCode => WRONG_CODE,
+        Refusal::ChallengeOver => CHALLENGE_OVER,
         Refusal::ForeignOrigin | Refusal::UnknownOrigin | Refusal::NotFirstParty => {
             (StatusCode::FORBIDDEN, "access_denied")
         }
@@ -128,7 +139,10 @@ fn wire(failure: &Failure, refusal: fn(&Refusal) -> Wire) -> Wire {
         Failure::Token(_) | Failure::NoToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
         Failure::Password(PasswordError::Overloaded { .. } | PasswordError::Failed)
         | Failure::Store(_)
+        | Failure::NotSent
         | Failure::Contended => UNAVAILABLE,
+        Failure::NoSender => (StatusCode::NOT_IMPLEMENTED, "not_supported"),
+        Failure::SecondFactor(_) => SECOND_FACTOR,
         Failure::Mint(MintError::NoKey { .. } | MintError::NotSigned)
         | Failure::Password(PasswordError::Unusable)
         | Failure::NoRefreshKey => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),
@@ -143,12 +157,16 @@ fn retry_after(failure: &Failure) -> Option<Duration> {
             | Refusal::InDoubt { retry_after },
         ) => Some(*retry_after),
         Failure::Password(PasswordError::Overloaded { retry_after }) => Some(*retry_after),
-        Failure::Store(_) | Failure::Contended | Failure::Password(PasswordError::Failed) => Some(SOON),
+        Failure::Store(_) | Failure::Contended | Failure::NotSent | Failure::Password(PasswordError::Failed) => {
+            Some(SOON)
+        }
         Failure::Mint(MintError::NoKey { .. } | MintError::NotSigned) | Failure::NoRefreshKey => Some(SOON),
         Failure::Refused(_)
         | Failure::Request(_)
         | Failure::Token(_)
         | Failure::NoToken
+        | Failure::NoSender
+        | Failure::SecondFactor(_)
         | Failure::Mint(MintError::Refused(_))
         | Failure::Password(PasswordError::Unusable) => None,
     }
@@ -160,6 +178,8 @@ fn log(failure: &Failure, status: StatusCode) {
         Failure::Contended
         | Failure::Password(PasswordError::Overloaded { .. })
         | Failure::Store(StoreError::Busy)
+        | Failure::NotSent // the outbox has said it
+        | Failure::NoSender
         | Failure::Refused(Refusal::InDoubt { .. }) => tracing::debug!(cause = %failure, "shed"),
         _ if status.is_server_error() => tracing::error!(cause = %failure, "a request could not be served"),
         _ => tracing::debug!(cause = %failure, "refused"),
@@ -168,8 +188,13 @@ fn log(failure: &Failure, status: StatusCode) {
 
 fn respond(failure: &Failure, (status, code): Wire, challenge: Option<String>) -> Response {
     log(failure, status);
-    let body = Json(json!({ "error": code, "error_description": described(failure) }));
-    let mut response = (status, [(CACHE_CONTROL, "no-store")], body).into_response();
+    let mut body = json!({ "error": code, "error_description": described(failure) });
+    if let Failure::SecondFactor(SecondFactor { challenge, sent_to, expires_in }) = failure {
+        body["challenge"] = json!(challenge.reveal());
+        body["sent_to"] = json!(sent_to);
+        body["expires_in"] = json!(expires_in);
+    }
+    let mut response = (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response();
     let headers = response.headers_mut();
     if let Some(Ok(value)) = challenge.map(|text| HeaderValue::from_str(&text)) {
         headers.insert(WWW_AUTHENTICATE, value);
@@ -212,7 +237,7 @@ impl IntoResponse for BearerError {
         let description = quotable(&described(&self.0));
         let challenge = match &self.0 {
             Failure::NoToken => Some("Bearer realm=\"remint\"".to_owned()), // section 3.1: no code without a token
-            Failure::Refused(Refusal::AuthenticationTooOld { max_age }) => {
+            Failure::Refused(Refusal::AuthenticationTooOld { max_age } | Refusal::FactorNotShown { max_age }) => {
                 Some(format!("Bearer error=\"{code}\", error_description=\"{description}\", max_age={max_age}"))
             }
             _ if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {

@@ -13,9 +13,11 @@ pub mod discovery;
 pub mod error;
 pub mod events;
 pub mod exchange;
+pub mod factor;
 pub mod feed;
 pub mod introspect;
 pub mod origin;
+pub mod phone;
 pub mod revoke;
 pub mod session;
 pub mod token;
@@ -54,7 +56,10 @@ fn endpoints(app: &App) -> Router<App> {
         .route("/session/events", get(events::follow))
         .route("/sessions", get(session::list))
         .route("/sessions/{sid}", delete(session::end_other))
+        .route("/session/factor", post(factor::post))
         .route("/account", patch(account::patch))
+        .route("/account/phone", post(phone::post).delete(phone::delete))
+        .route("/account/phone/verify", post(phone::verify))
         .method_not_allowed_fallback(not_allowed) // inside the layers: a preflight passes through them
         .layer(from_fn_with_state(app.clone(), around));
     pages

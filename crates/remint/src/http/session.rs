@@ -110,7 +110,7 @@ pub async fn open(
 
 /// Who the browser already is, as a hint to the log-in: what is no good proof is no hint, and a new session is opened.
 /// So a cookie that was planted is never adopted (row 74).
-async fn already_here(app: &App, method: &Method, headers: &HeaderMap, client: &Client) -> Option<Bearer> {
+pub(super) async fn already_here(app: &App, method: &Method, headers: &HeaderMap, client: &Client) -> Option<Bearer> {
     if let Some(token) = bearer(headers).ok()? {
         return Bearer::account(app, token).ok();
     }
@@ -147,7 +147,13 @@ fn described(held: &Held) -> Value {
 }
 
 fn shown(user: &User) -> Value {
-    json!({ "sub": user.id, "cv": user.cv, "attributes": user.attributes })
+    json!({
+        "sub": user.id,
+        "cv": user.cv,
+        "attributes": user.attributes,
+        "phone_number": user.phone_number,
+        "phone_number_verified": user.phone_number.is_some(),
+    })
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,5 @@
-//! Removes what is over and means nothing to anybody any more: sessions, events of the feed, counters. What that is says
-//! [`remint_core::retention`]. A few hundred rows a commit, and nine times as long as that took in between: whoever
+//! Removes what is over and means nothing to anybody any more: sessions, events of the feed, counters, codes that
+//! were sent. What that is says [`remint_core::retention`]. A few hundred rows a commit, and nine times as long as that took in between: whoever
 //! waits for the store waits for one small commit at most. Never removes anything while the time is in doubt.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::clock::Stopwatch;
 use crate::grant::MAX_CONFLICTS;
 use crate::meters;
-use crate::store::{Commit, CounterLimits, FeedForgotten, SessionLimits, StoreError};
+use crate::store::{ChallengesOver, Commit, CounterLimits, FeedForgotten, SessionLimits, StoreError};
 
 /// Rows that are looked at by one question, and removed by one commit.
 pub const SLICE: usize = 250;
@@ -54,6 +54,8 @@ pub struct Purged {
     pub events: u64,
     /// Counters.
     pub counters: u64,
+    /// Codes that were sent.
+    pub challenges: u64,
 }
 
 /// Purges until it is dropped.
@@ -62,8 +64,8 @@ pub async fn run(app: App) {
     loop {
         match pass(&app, Pace::GENTLE).await {
             Ok(purged) if purged == Purged::default() => tracing::debug!("nothing was over long enough to be removed"),
-            Ok(Purged { sessions, events, counters }) => {
-                tracing::info!(sessions, events, counters, "removed what was over long enough");
+            Ok(Purged { sessions, events, counters, challenges }) => {
+                tracing::info!(sessions, events, counters, challenges, "removed what was over long enough");
             }
             Err(error) => tracing::warn!(%error, "what is over could not be removed: it is tried again later"),
         }
@@ -80,6 +82,7 @@ pub async fn pass(app: &App, pace: Pace) -> Result<Purged, StoreError> {
         sessions: sessions(app, pace).await?,
         events: events(app, pace).await?,
         counters: counters(app, pace).await?,
+        challenges: challenges(app, pace).await?,
     };
     Ok(counted)
 }
@@ -148,6 +151,24 @@ async fn counters(app: &App, pace: Pace) -> Result<u64, StoreError> {
         pace.rest(took.elapsed()).await;
     }
     meters::purged("counter", gone);
+    Ok(gone)
+}
+
+async fn challenges(app: &App, pace: Pace) -> Result<u64, StoreError> {
+    let mut gone = 0;
+    while let Some(now) = sure_now(app) {
+        let took = Stopwatch::start();
+        let by = retention::challenges_forgotten_by(now);
+        let slice = app.store.read(ChallengesOver { by, limit: SLICE }).await?;
+        let over = slice.into_iter().map(|(id, rev)| (RowKey::Challenge(id), rev));
+        let went = removed(app, over.collect()).await?;
+        if went == 0 {
+            break;
+        }
+        gone += went;
+        pace.rest(took.elapsed()).await;
+    }
+    meters::purged("challenge", gone);
     Ok(gone)
 }
 

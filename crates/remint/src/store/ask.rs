@@ -7,8 +7,9 @@ use std::time::Duration;
 use remint_core::attribute::Declarations;
 use remint_core::change::{Identifier, PasswordRow, Row, RowKey};
 use remint_core::client::{Api, Client};
+use remint_core::code::Challenge;
 use remint_core::event::{ChainHash, Concerns, Cursor, Event};
-use remint_core::id::{Audience, ClientId, Jti, SessionId, UserId};
+use remint_core::id::{Audience, ChallengeId, ClientId, Jti, SessionId, UserId};
 use remint_core::key::Key;
 use remint_core::refresh::MacKeyId;
 use remint_core::session::Session;
@@ -19,7 +20,7 @@ use rusqlite::Connection;
 use super::documents::{Age, Documents, Unchanged};
 use super::error::StoreError;
 use super::record::{BadColumn, Param, Record};
-use super::rows::{self, session_columns};
+use super::rows::{self, session_columns, user_columns};
 use super::sqlite::{failed, prepared};
 use super::take::Counted;
 
@@ -280,6 +281,19 @@ impl Question for IdentifiersOf {
     }
 }
 
+/// A code that was sent, by the key of its row.
+#[derive(Clone, Copy, Debug)]
+pub struct ChallengeById(pub ChallengeId);
+
+impl Question for ChallengeById {
+    type Answer = Option<Challenge>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let table = rows::CHALLENGES;
+        reader.one(table.name, table.select, &[Param::blob(self.0.as_bytes())], rows::challenge)
+    }
+}
+
 /// Users in the order of their ids.
 #[derive(Clone, Copy, Debug)]
 pub struct Users {
@@ -294,8 +308,8 @@ impl Question for Users {
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
-        let sql = "SELECT id, rev, cv, epoch, epoch_reason, status, attributes, created_at FROM users \
-                   WHERE slot >= $1 AND id > $2 ORDER BY slot LIMIT $3";
+        let sql =
+            concat!("SELECT ", user_columns!(), " FROM users WHERE slot >= $1 AND id > $2 ORDER BY slot LIMIT $3");
         let [slot, id] = behind(self.after.as_ref().map(UserId::as_bytes));
         reader.all("users", sql, &[slot, id, Param::limit(self.limit)], rows::user)
     }

@@ -33,13 +33,13 @@ use documents::Documents;
 use sqlite::{Asking, Commits, DataFile, Order, Readers, Wanted, Writer};
 
 pub use ask::{
-    Account, AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ClientById, Clients, Counter,
+    Account, AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ChallengeById, ClientById, Clients, Counter,
     DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys,
     LongestLife, Question, Reader, SessionById, SessionsDerivedWith, SessionsOf, TokenRevoked, UserById, Users,
 };
 pub use error::{OpenError, StoreError};
 pub use migrate::LATEST as LATEST_SCHEMA;
-pub use past::{CounterLimits, FeedForgotten, SessionEnd, SessionLimits};
+pub use past::{ChallengesOver, CounterLimits, FeedForgotten, SessionEnd, SessionLimits};
 pub use record::{BadColumn, Field, Param, Record};
 pub use sqlite::{BadBackup, Examined, examine, raise};
 pub use take::Counted;

@@ -4,7 +4,7 @@
 //! Sessions and counters are walked by their keys: an index by the time at which they end would be written by every
 //! renewal and every attempt, and all of them are looked at but once an hour.
 
-use remint_core::id::SessionId;
+use remint_core::id::{ChallengeId, SessionId};
 use remint_core::retention::Limits;
 use remint_core::rev::Rev;
 use remint_core::time::Timestamp;
@@ -88,5 +88,26 @@ impl Question for FeedForgotten {
         let sql = "SELECT seq FROM feed WHERE forget_after <= $1 \
                    AND seq < (SELECT seq FROM feed_head WHERE one = 1) ORDER BY forget_after, seq LIMIT $2";
         reader.all("feed", sql, &[Param::time(self.by), Param::limit(self.limit)], |record| record.int("seq"))
+    }
+}
+
+/// Challenges that expired by a time, the first that expired first.
+#[derive(Clone, Copy, Debug)]
+pub struct ChallengesOver {
+    /// Those whose `expires_at` is not later.
+    pub by: Timestamp,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Question for ChallengesOver {
+    type Answer = Vec<(ChallengeId, Rev)>;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = "SELECT id, rev FROM challenges WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2";
+        reader.all("challenges", sql, &[Param::time(self.by), Param::limit(self.limit)], |record| {
+            Ok((ChallengeId::from_bytes(record.bytes("id")?), record.rev()?))
+        })
     }
 }

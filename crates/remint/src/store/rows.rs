@@ -9,7 +9,8 @@ use std::sync::Arc;
 use remint_core::attribute::Declaration;
 use remint_core::change::{Identifier, PasswordRow, Row, RowKey};
 use remint_core::client::{Api, Client};
-use remint_core::id::{SessionId, UserId};
+use remint_core::code::Challenge;
+use remint_core::id::{ChallengeId, SessionId, UserId};
 use remint_core::jwk::Algorithm;
 use remint_core::key::{Key, KeyState, Purpose, Sealed};
 use remint_core::refresh::{Chain, MacKeyId, Position};
@@ -39,15 +40,22 @@ pub(super) struct Table {
     pub(super) delete: &'static str,
 }
 
+/// The columns of a user, in the order that [`user`] reads them.
+macro_rules! user_columns {
+    () => {
+        "id, rev, cv, epoch, epoch_reason, status, attributes, created_at, phone_number"
+    };
+}
+pub(super) use user_columns;
+
 pub(super) const USERS: Table = Table {
     name: "users",
-    select: "SELECT id, rev, cv, epoch, epoch_reason, status, attributes, created_at FROM users \
-             WHERE slot = $1 AND id = $2",
+    select: concat!("SELECT ", user_columns!(), " FROM users WHERE slot = $1 AND id = $2"),
     rev: "SELECT rev FROM users WHERE slot = $1 AND id = $2",
-    insert: "INSERT INTO users (cv, epoch, epoch_reason, status, attributes, created_at, slot, id, rev) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1) ON CONFLICT DO NOTHING",
+    insert: "INSERT INTO users (cv, epoch, epoch_reason, status, attributes, created_at, phone_number, slot, id, rev) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1) ON CONFLICT DO NOTHING",
     update: "UPDATE users SET cv = $1, epoch = $2, epoch_reason = $3, status = $4, attributes = $5, created_at = $6, \
-             rev = rev + 1 WHERE slot = $7 AND id = $8 AND rev = $9",
+             phone_number = $7, rev = rev + 1 WHERE slot = $8 AND id = $9 AND rev = $10",
     delete: "DELETE FROM users WHERE slot = $1 AND id = $2 AND rev = $3",
 };
 
@@ -135,6 +143,18 @@ pub(super) const KEYS: Table = Table {
     delete: "DELETE FROM keys WHERE kid = $1 AND rev = $2",
 };
 
+pub(super) const CHALLENGES: Table = Table {
+    name: "challenges",
+    select: "SELECT id, rev, user_id, purpose, target, salt, hash, created_at, expires_at FROM challenges \
+             WHERE id = $1",
+    rev: "SELECT rev FROM challenges WHERE id = $1",
+    insert: "INSERT INTO challenges (user_id, purpose, target, salt, hash, created_at, expires_at, id, rev) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1) ON CONFLICT DO NOTHING",
+    update: "UPDATE challenges SET user_id = $1, purpose = $2, target = $3, salt = $4, hash = $5, created_at = $6, \
+             expires_at = $7, rev = rev + 1 WHERE id = $8 AND rev = $9",
+    delete: "DELETE FROM challenges WHERE id = $1 AND rev = $2",
+};
+
 /// The table that a key is of.
 pub(super) const fn table(key: &RowKey) -> &'static Table {
     match key {
@@ -146,6 +166,7 @@ pub(super) const fn table(key: &RowKey) -> &'static Table {
         RowKey::Api(_) => &APIS,
         RowKey::Attribute(_) => &ATTRIBUTES,
         RowKey::Key(_) => &KEYS,
+        RowKey::Challenge(_) => &CHALLENGES,
     }
 }
 
@@ -155,6 +176,7 @@ pub(super) fn key(key: &RowKey) -> Vec<Param<'_>> {
         RowKey::User(id) => slotted(id.as_bytes()).into(),
         RowKey::Session(sid) => slotted(sid.as_bytes()).into(),
         RowKey::Password(id) => vec![Param::blob(id.as_bytes())],
+        RowKey::Challenge(id) => vec![Param::blob(id.as_bytes())],
         RowKey::Identifier(text) | RowKey::Key(text) => vec![Param::text(text)],
         RowKey::Client(id) | RowKey::Api(id) => vec![Param::text(id.as_str())],
         RowKey::Attribute(name) => vec![Param::text(name.as_str())],
@@ -184,6 +206,7 @@ pub(super) fn row(key: &RowKey, record: &mut Record<'_>, documents: &Documents) 
         RowKey::Api(_) => Row::Api(Api::clone(&*api(record, documents)?)),
         RowKey::Attribute(_) => Row::Attribute(declaration(record)?),
         RowKey::Key(_) => Row::Key(self::keyring_key(record)?),
+        RowKey::Challenge(_) => Row::Challenge(challenge(record)?),
     })
 }
 
@@ -206,6 +229,7 @@ pub(super) fn values(row: &Row) -> Result<Vec<Param<'_>>, StoreError> {
         }
         Row::Attribute(row) => Ok(vec![document(row, "attributes")?, Param::text(row.name.as_str())]),
         Row::Key(row) => key_values(row),
+        Row::Challenge(row) => challenge_values(row),
     }
 }
 
@@ -230,12 +254,13 @@ fn user_values(row: &User) -> Result<Vec<Param<'_>>, StoreError> {
         Param::text(status_word(row.status)),
         document(&row.attributes, "users")?,
         Param::time(row.created_at),
+        Param::maybe(row.phone_number.as_ref(), |number| Param::text(number.as_str())),
         Param::Int(slot(row.id.as_bytes())),
         Param::blob(row.id.as_bytes()),
     ])
 }
 
-/// A user, from the columns of [`USERS`].
+/// A user, from [`user_columns`].
 pub(super) fn user(record: &mut Record<'_>) -> Result<User, BadColumn> {
     Ok(User {
         id: UserId::from_bytes(record.bytes("id")?),
@@ -246,6 +271,10 @@ pub(super) fn user(record: &mut Record<'_>) -> Result<User, BadColumn> {
         status: status(record.text("status")?).ok_or(BadColumn("status"))?,
         attributes: record.json("attributes")?,
         created_at: record.time("created_at")?,
+        phone_number: record
+            .maybe_text("phone_number")?
+            .map(|text| text.parse().map_err(|_| BadColumn("phone_number")))
+            .transpose()?,
     })
 }
 
@@ -431,6 +460,34 @@ fn key_values(row: &Key) -> Result<Vec<Param<'_>>, StoreError> {
     ])
 }
 
+fn challenge_values(row: &Challenge) -> Result<Vec<Param<'_>>, StoreError> {
+    Ok(vec![
+        Param::blob(row.user.as_bytes()),
+        document(&row.purpose, "challenges")?,
+        Param::text(row.target.as_str()),
+        Param::blob(row.salt.as_bytes()),
+        Param::blob(row.hash.as_bytes()),
+        Param::time(row.created_at),
+        Param::time(row.expires_at),
+        Param::blob(row.id.as_bytes()),
+    ])
+}
+
+/// A challenge, from the columns of [`CHALLENGES`].
+pub(super) fn challenge(record: &mut Record<'_>) -> Result<Challenge, BadColumn> {
+    Ok(Challenge {
+        id: ChallengeId::from_bytes(record.bytes("id")?),
+        rev: record.rev()?,
+        user: UserId::from_bytes(record.bytes("user_id")?),
+        purpose: record.json("purpose")?,
+        target: record.parsed("target")?,
+        salt: Salt::from_bytes(record.bytes("salt")?),
+        hash: SecretHash::from_bytes(record.bytes("hash")?),
+        created_at: record.time("created_at")?,
+        expires_at: record.time("expires_at")?,
+    })
+}
+
 /// The purpose of a key that does not sign; the others are named by their algorithm.
 const REFRESH: &str = "refresh";
 
@@ -524,7 +581,7 @@ mod tests {
 
     #[test]
     fn parameters_are_numbered_in_the_order_of_their_first_use() {
-        for table in [USERS, IDENTIFIERS, PASSWORDS, SESSIONS, CLIENTS, APIS, ATTRIBUTES, KEYS] {
+        for table in [USERS, IDENTIFIERS, PASSWORDS, SESSIONS, CLIENTS, APIS, ATTRIBUTES, KEYS, CHALLENGES] {
             for sql in [table.select, table.rev, table.insert, table.update, table.delete] {
                 let numbers = sql.split('$').skip(1).map(|rest| {
                     rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>().unwrap()

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a scene that cannot be set fails its test")]
 
 mod account;
+mod account_phone;
 mod administration;
 mod algorithms;
 mod feed;
@@ -15,5 +16,7 @@ mod session;
 mod session_cookie;
 mod session_events;
 mod session_exchange;
+mod session_factor;
 mod session_renew;
 mod theft;
+mod webhook;

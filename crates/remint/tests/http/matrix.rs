@@ -10,7 +10,7 @@ use remint_core::client::Client;
 use remint_core::session::EndReason;
 use serde_json::json;
 
-use crate::scene::{IDENTIFIER, PASSWORD, Reply, Scene, from_page, secret};
+use crate::scene::{IDENTIFIER, NUMBER, PASSWORD, Reply, Scene, from_page, secret};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Path {
@@ -21,6 +21,12 @@ enum Path {
     RefreshGrant,
     RefreshGrantForAccountToken,
     PatchAccount,
+    VerifyPhone,
+    RemovePhone,
+    SecondFactor,
+    ReauthenticationWithFactor,
+    CookieSecondFactor,
+    CookieReauthenticationWithFactor,
     ClientCredentials,
     CookieLogin,
     CookieReauthentication,
@@ -47,7 +53,7 @@ enum Wrong {
     SessionExpired,
 }
 
-const PATHS: [Path; 19] = [
+const PATHS: [Path; 25] = [
     Path::Login,
     Path::Reauthentication,
     Path::RenewWithAccountToken,
@@ -55,6 +61,12 @@ const PATHS: [Path; 19] = [
     Path::RefreshGrant,
     Path::RefreshGrantForAccountToken,
     Path::PatchAccount,
+    Path::VerifyPhone,
+    Path::RemovePhone,
+    Path::SecondFactor,
+    Path::ReauthenticationWithFactor,
+    Path::CookieSecondFactor,
+    Path::CookieReauthenticationWithFactor,
     Path::ClientCredentials,
     Path::CookieLogin,
     Path::CookieReauthentication,
@@ -87,6 +99,8 @@ impl Path {
             Self::ClientCredentials | Self::IntrospectionOfClientToken => "service",
             Self::CookieLogin
             | Self::CookieReauthentication
+            | Self::CookieSecondFactor
+            | Self::CookieReauthenticationWithFactor
             | Self::RenewWithSessionCookie
             | Self::PatchAccountWithCookie
             | Self::ExchangeOfCookie
@@ -97,9 +111,16 @@ impl Path {
         }
     }
 
-    /// A token that is introspected must not have expired by itself.
+    /// How long to wait before it is gone. A token that is introspected must not have expired by itself; a code and a
+    /// recent log-in do not last long.
     const fn until_due(self) -> Duration {
         match self {
+            Self::VerifyPhone
+            | Self::RemovePhone
+            | Self::SecondFactor
+            | Self::ReauthenticationWithFactor
+            | Self::CookieSecondFactor
+            | Self::CookieReauthenticationWithFactor => Duration::ZERO,
             Self::IntrospectionOfSessionToken | Self::IntrospectionOfClientToken => Duration::from_secs(60),
             _ => Duration::from_secs(15 * 60),
         }
@@ -115,6 +136,8 @@ impl Path {
         match self {
             Self::CookieLogin
             | Self::CookieReauthentication
+            | Self::CookieSecondFactor
+            | Self::CookieReauthenticationWithFactor
             | Self::RenewWithSessionCookie
             | Self::PatchAccountWithCookie => {
                 assert!(!reply.body.to_string().contains("eyJ"), "a page gets no token: {reply:?}");
@@ -132,6 +155,14 @@ impl Path {
             (_, Wrong::Nothing) => false,
             (_, Wrong::ClientDisabled) => true,
             (Self::ClientCredentials | Self::IntrospectionOfClientToken, _) => false,
+            // What was begun beside credentials dies with them; the session that is proved anew is no condition.
+            (
+                Self::SecondFactor
+                | Self::ReauthenticationWithFactor
+                | Self::CookieSecondFactor
+                | Self::CookieReauthenticationWithFactor,
+                Wrong::SessionEnded | Wrong::SessionExpired,
+            ) => false,
             (
                 Self::Login | Self::CookieLogin,
                 Wrong::EpochRaised | Wrong::PasswordChangedElsewhere | Wrong::SessionEnded | Wrong::SessionExpired,
@@ -146,7 +177,41 @@ impl Path {
     }
 }
 
-async fn walk(scene: &Scene, path: Path, held: &Reply) -> Reply {
+/// What was begun before anything goes wrong: a code that was sent, and the challenge that it answers.
+#[derive(Debug, Default)]
+struct Begun {
+    challenge: String,
+    code: String,
+}
+
+/// The half of a path that comes before.
+async fn begin(scene: &Scene, path: Path, held: &Reply) -> Begun {
+    let account = held.body["account_token"].as_str();
+    let login = json!({"client_id": path.client(), "identifier": IDENTIFIER, "password": PASSWORD});
+    let asked = match path {
+        Path::VerifyPhone => {
+            let body = json!({"phone_number": NUMBER});
+            scene.json(Method::POST, "/account/phone", account, body).await.expect(202);
+            return Begun { challenge: String::new(), code: scene.code() };
+        }
+        Path::SecondFactor | Path::CookieSecondFactor => {
+            scene.with_factor().await;
+            scene.json(Method::POST, "/session", None, login).await
+        }
+        Path::ReauthenticationWithFactor => {
+            scene.with_factor().await;
+            scene.json(Method::POST, "/session", account, login).await
+        }
+        Path::CookieReauthenticationWithFactor => {
+            scene.with_factor().await;
+            scene.page(Method::POST, "/session", &held.cookie(), Some(login)).await
+        }
+        _ => return Begun::default(),
+    };
+    Begun { challenge: asked.expect(403).text("challenge"), code: scene.code() }
+}
+
+async fn walk(scene: &Scene, path: Path, held: &Reply, begun: &Begun) -> Reply {
     let account = held.body["account_token"].as_str().unwrap_or_default();
     let login = json!({"client_id": path.client(), "identifier": IDENTIFIER, "password": PASSWORD});
     let cookie = || held.cookie();
@@ -183,6 +248,17 @@ async fn walk(scene: &Scene, path: Path, held: &Reply) -> Reply {
         }
         Path::PatchAccount => {
             scene.json(Method::PATCH, "/account", Some(account), json!({"nickname": "changed"})).await
+        }
+        Path::VerifyPhone => {
+            scene.json(Method::POST, "/account/phone/verify", Some(account), json!({"code": begun.code})).await
+        }
+        Path::RemovePhone => scene.bare(Method::DELETE, "/account/phone", Some(account)).await,
+        Path::CookieReauthenticationWithFactor => {
+            let body = json!({"client_id": path.client(), "challenge": begun.challenge, "code": begun.code});
+            scene.page(Method::POST, "/session/factor", &cookie(), Some(body)).await
+        }
+        Path::SecondFactor | Path::ReauthenticationWithFactor | Path::CookieSecondFactor => {
+            scene.factor(path.client(), &begun.challenge, &begun.code).await
         }
         Path::ClientCredentials => {
             let secret = secret();
@@ -254,9 +330,10 @@ async fn no_path_gives_a_token_to_whom_it_must_not() {
         for wrong in WRONGS {
             let scene = Scene::new().await;
             let held = held(&scene, path).await;
+            let begun = begin(&scene, path, &held).await;
             scene.advance(path.until_due()); // past half and jitter: renewals are due
             spoil(&scene, path, wrong, (!path.is_of_a_client_alone()).then_some(&held)).await;
-            let reply = walk(&scene, path, &held).await;
+            let reply = walk(&scene, path, &held, &begun).await;
             assert_eq!(path.gives(&reply), !path.is_touched_by(wrong), "{path:?} x {wrong:?}: {reply:?}");
             assert!(!reply.status.is_server_error(), "{path:?} x {wrong:?}: {reply:?}");
         }

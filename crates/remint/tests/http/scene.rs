@@ -12,7 +12,8 @@ use remint::app::App;
 use remint::clock::Clock;
 use remint::entropy::Entropy;
 use remint::keyring::MasterKey;
-use remint::settings::Settings;
+use remint::message::Letter;
+use remint::settings::{Carrier, Settings};
 use remint::store::{Commit, Held, Holding, UserById};
 use remint_core::attribute::Declaration;
 use remint_core::change::{Changes, Identifier, PasswordRow, Row};
@@ -32,6 +33,7 @@ pub(crate) const ISSUER: &str = "https://id.example.test";
 pub(crate) const PAGE: &str = "https://app.example.test";
 pub(crate) const IDENTIFIER: &str = "ada@example.test";
 pub(crate) const PASSWORD: &str = "analytical engine 1843";
+pub(crate) const NUMBER: &str = "+12025550123";
 pub(crate) const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -96,7 +98,7 @@ pub(crate) fn secret() -> ClientSecret {
 }
 
 pub(crate) fn client(id: &str, policy: Policy) -> Client {
-    let mapping = json!({"nickname": "nickname", "role": "role"});
+    let mapping = json!({"nickname": "nickname", "role": "role", "phone_number": "phone_number"});
     serde_json::from_value(json!({
         "id": id, "first_party": true, "policy": policy, "origins": [PAGE], "apis": ["demo-api", "other-api"],
         "scopes": "read write", "mapping": mapping,
@@ -174,6 +176,33 @@ impl Scene {
         self.api(api, form_request("/oauth2/introspect", &[("token", token)])).await
     }
 
+    /// The messages that were sent, the newest first.
+    pub(crate) fn letters(&self) -> Vec<Letter> {
+        self.app.outbox.inbox().unwrap().letters()
+    }
+
+    /// The code that was sent last.
+    pub(crate) fn code(&self) -> String {
+        self.letters().iter().find_map(|letter| letter.code().map(str::to_owned)).expect("a code was sent")
+    }
+
+    /// `ada` has verified a number: it is the second factor of the account.
+    pub(crate) async fn with_factor(&self) {
+        let changed = self.user().await.with_phone_number(Some(NUMBER.parse().unwrap())).unwrap();
+        self.commit(Changes::none().write(Row::User(changed.user))).await;
+    }
+
+    pub(crate) async fn factor(&self, client: &str, challenge: &str, code: &str) -> Reply {
+        let body = json!({"client_id": client, "challenge": challenge, "code": code});
+        self.json(Method::POST, "/session/factor", None, body).await
+    }
+
+    /// Password and code.
+    pub(crate) async fn login_with_factor(&self, client: &str) -> Reply {
+        let asked = self.login(client).await.expect(403);
+        self.factor(client, &asked.text("challenge"), &self.code()).await
+    }
+
     pub(crate) async fn refresh(&self, client: &str, token: &str) -> Reply {
         let form = [("grant_type", "refresh_token"), ("client_id", client), ("refresh_token", token)];
         self.form("/oauth2/token", &form).await
@@ -223,6 +252,7 @@ async fn reply(response: http::Response<Body>) -> Reply {
 
 async fn open(folder: &TempDir, clock: &Clock, change: impl FnOnce(&mut Settings)) -> App {
     let mut settings = Settings::new(ISSUER.parse().unwrap(), folder.path().to_owned());
+    settings.sms.carrier = Carrier::Inbox;
     change(&mut settings);
     let master: MasterKey = MASTER_KEY.parse().unwrap();
     App::open(settings, master, clock.clone(), Entropy::system()).await.unwrap()

@@ -41,6 +41,19 @@ fn each_setting_is_shown_with_the_source_that_won() {
 }
 
 #[test]
+fn the_webhook_and_its_secret_are_never_shown_only_that_they_are_set() {
+    let place = Place::new();
+    let secret = "f00dfeedf00dfeedf00dfeedf00dfeed";
+    place.configured("sms_webhook_url = 'https://sms.example/hooks/t0ken'\n");
+    let all = settings(&place, &["--effective", "--sources"], &[("REMINT_SMS_WEBHOOK_SECRET", secret)]);
+    let text = Value::from(all.clone()).to_string();
+    assert!(!text.contains(secret) && !text.contains("t0ken"), "{text}");
+    assert_eq!(one(&all, "sms_webhook_url")["value"], json!("(never shown)"));
+    assert_eq!(one(&all, "sms_webhook_secret")["source"], json!("REMINT_SMS_WEBHOOK_SECRET"));
+    assert_eq!(one(&all, "sms_per_number")["value"], json!("5"));
+}
+
+#[test]
 fn a_setting_that_cannot_be_used_is_shown_and_refused() {
     let place = Place::new();
     place.configured("connections = 0\n");

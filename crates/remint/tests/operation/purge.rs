@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use http::Method;
 use remint::jobs::purge::{Pace, Purged, SLICE, pass};
-use remint::store::{CounterLimits, FeedAfter, FeedHead, SessionById, SessionLimits};
+use remint::store::{ChallengeById, CounterLimits, FeedAfter, FeedHead, SessionById, SessionLimits};
 use remint_core::change::{Changes, Row, Take};
+use remint_core::code::{Asking, CODE_LIFE, Challenge, ChallengeToken, Code, Purpose};
 use remint_core::id::SessionId;
 use remint_core::retention::ENDED_KEPT;
 use remint_core::rev::Rev;
+use remint_core::secret::{MacKey, Salt};
 use remint_core::session::Session;
 use serde_json::json;
 
@@ -122,6 +124,35 @@ async fn counters_that_expired_go_and_one_that_counts_again_stays() {
     assert_eq!(purged(&scene).await.counters, 1);
     let left = scene.app.store.read(CounterLimits { after: String::new(), limit: 9 }).await.unwrap();
     assert_eq!(left.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["again"]);
+}
+
+#[tokio::test]
+async fn codes_that_expired_go_in_slices_and_one_that_can_still_be_shown_stays() {
+    let scene = Scene::new().await;
+    let many = SLICE + 7;
+    let sent = |n: usize| {
+        let mut random = [0; 32];
+        random[..8].copy_from_slice(&(n as u64).to_be_bytes());
+        let asking = Asking {
+            id: ChallengeToken::from_random(random).id(),
+            user: scene.ada,
+            purpose: Purpose::Verification { session: SessionId::from_bytes([1; 16]), replaces: None },
+            target: "+441632960011".parse().unwrap(),
+        };
+        let (code, salt, key) = (Code::from_random([3; 16]), Salt::from_bytes([5; 16]), MacKey::from_bytes(&[4; 32]));
+        Challenge::new(asking, Rev::NEW, &code, salt, &key, scene.clock.now())
+    };
+    for n in 0..many {
+        scene.app.store.commit(Changes::none().write(Row::Challenge(sent(n)))).await.unwrap();
+    }
+    scene.advance(DAY);
+    assert_eq!(purged(&scene).await.challenges, 0);
+    let last = sent(many);
+    let id = last.id;
+    scene.app.store.commit(Changes::none().write(Row::Challenge(last))).await.unwrap();
+    scene.advance(CODE_LIFE);
+    assert_eq!(purged(&scene).await.challenges, many as u64);
+    assert!(scene.app.store.read(ChallengeById(id)).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use remint_core::attribute::Declaration;
 use remint_core::change::{Identifier, PasswordRow, Row};
 use remint_core::client::{Api, Client, Transport};
+use remint_core::code::{self, Asking, Challenge, ChallengeToken, Code, HalfLogin, verification_of};
 use remint_core::event::{Concerns, Event, Notice};
 use remint_core::id::{SessionId, UserId};
 use remint_core::jwk::{Algorithm, Jwk};
@@ -14,7 +15,7 @@ use remint_core::mapping::Mapping;
 use remint_core::policy::Policy;
 use remint_core::refresh::{Chain, MacKeyId, Position};
 use remint_core::rev::Rev;
-use remint_core::secret::{PasswordHash, Salt, SecretHash};
+use remint_core::secret::{MacKey, PasswordHash, Salt, SecretHash};
 use remint_core::session::{Continuity, Device, EndReason, Opening, Session, State};
 use remint_core::time::Timestamp;
 use remint_core::user::{User, UserStatus};
@@ -110,6 +111,7 @@ fn extreme_users() -> impl Iterator<Item = User> {
         epoch_reason,
         status: all[i % 3],
         attributes: if i == 0 { Default::default() } else { odd.clone() },
+        phone_number: (i % 2 == 1).then(|| "+441632960011".parse().unwrap()),
         created_at: Timestamp::from_micros(if i == 1 { i64::MIN } else { i64::MAX }),
         ..user(100 + i as u32)
     })
@@ -175,6 +177,31 @@ fn keys() -> impl Iterator<Item = Key> {
     })
 }
 
+/// A code of each purpose, and one whose every part is there.
+fn challenges() -> impl Iterator<Item = Challenge> {
+    let half = HalfLogin {
+        client: "demo".parse().unwrap(),
+        epoch: MOST,
+        password: Rev::from_stored(i64::MAX),
+        scope: Some("read write".parse().unwrap()),
+        resource: Some("demo-api".parse().unwrap()),
+        session: Some(sid(1)),
+    };
+    let bare = HalfLogin { epoch: 0, scope: None, resource: None, session: None, ..half.clone() };
+    let number = || "+441632960011".parse().unwrap();
+    let purposes = [
+        (verification_of(sid(1)), code::Purpose::Verification { session: sid(1), replaces: None }),
+        (verification_of(sid(2)), code::Purpose::Verification { session: sid(2), replaces: Some(number()) }),
+        (ChallengeToken::from_random([1; 32]).id(), code::Purpose::Login(half)),
+        (ChallengeToken::from_random([2; 32]).id(), code::Purpose::Login(bare)),
+    ];
+    purposes.into_iter().map(move |(id, purpose)| {
+        let asking = Asking { id, user: uid(1), purpose, target: number() };
+        let (digits, key) = (Code::from_random([3; 16]), MacKey::from_bytes(&[4; 32]));
+        Challenge::new(asking, Rev::NEW, &digits, Salt::from_bytes([0xFF; 16]), &key, Timestamp::MAX)
+    })
+}
+
 /// One of each kind at least, and those at the ends of what they hold.
 pub(crate) fn every_row() -> Vec<Row> {
     let declared = |attribute| serde_json::from_value::<Declaration>(attribute).unwrap();
@@ -209,6 +236,7 @@ pub(crate) fn every_row() -> Vec<Row> {
     rows.extend(extreme_users().map(Row::User));
     rows.extend(extreme_sessions().map(Row::Session));
     rows.extend(keys().map(Row::Key));
+    rows.extend(challenges().map(Row::Challenge));
     rows
 }
 
@@ -224,5 +252,6 @@ pub(crate) fn stored(row: &Row) -> Row {
         Row::Api(row) => Row::Api(Api { rev, ..row }),
         Row::Attribute(row) => Row::Attribute(Declaration { rev, ..row }),
         Row::Key(row) => Row::Key(Key { rev, ..row }),
+        Row::Challenge(row) => Row::Challenge(Challenge { rev, ..row }),
     }
 }

@@ -87,6 +87,11 @@ pub(in crate::cli) enum User {
         #[command(flatten)]
         password: PasswordFrom,
     },
+    /// Take the phone number off an account, and with it the second factor: the phone was lost
+    RemovePhone {
+        /// The id or an identifier
+        user: String,
+    },
     /// End every session of a user
     EndSessions {
         /// The id or an identifier
@@ -131,6 +136,7 @@ pub(in crate::cli) async fn run(setup: &Setup, command: User) -> Result<(), CliE
             let body = json!({ "password": password.read()?.as_str() });
             (Method::POST, path("users", &user, "/password"), Some(body))
         }
+        User::RemovePhone { user } => (Method::DELETE, path("users", &user, "/phone"), None),
         User::EndSessions { user } => (Method::DELETE, path("users", &user, "/sessions"), None),
         User::Attributes => (Method::GET, "/admin/api/attributes".to_owned(), None),
         User::Declare(declaration) => declaration.request(),
