@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::attribute::Declaration;
+use crate::audit::Entry;
 use crate::client::{Api, Client};
 use crate::event::Notice;
 use crate::id::{AttributeName, ClientId, SessionId, UserId};
@@ -154,6 +155,8 @@ pub struct Changes {
     pub resets: Vec<String>,
     /// Events to append to the feed, in this order.
     pub notices: Vec<Notice>,
+    /// Entries to append to the audit log.
+    pub entries: Vec<Entry>,
 }
 
 impl Changes {
@@ -211,6 +214,13 @@ impl Changes {
         self
     }
 
+    /// With an entry in the audit log.
+    #[must_use]
+    pub fn audit(mut self, entry: Entry) -> Self {
+        self.entries.push(entry);
+        self
+    }
+
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
@@ -220,5 +230,6 @@ impl Changes {
             && self.returns.is_empty()
             && self.resets.is_empty()
             && self.notices.is_empty()
+            && self.entries.is_empty()
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn client(policy: Policy) -> Client {
         scopes: "read".parse().unwrap(),
         mapping: Mapping::default(),
         always_return_refresh: false,
+        administration: None,
         rev: Rev::NEW,
     }
 }
