@@ -1,6 +1,7 @@
 //! The one gate: every path to a token passes [`may_issue`], and only it makes a [`Permit`], without which nothing is
 //! minted. Reads nothing, writes nothing.
 
+use remint_core::administration::Administration;
 use remint_core::client::Client;
 use remint_core::policy::Policy;
 use remint_core::refusal::Refusal;
@@ -19,6 +20,8 @@ pub enum Kind {
     AccountChange,
     /// `POST /oauth2/token`, `grant_type=refresh_token` (RFC 6749 section 6).
     Refresh,
+    /// A backend vouches for a person whom it knows: `POST /admin/api/sessions`.
+    Vouched,
 }
 
 /// Leave to mint for exactly this user, client and session. Only the gate makes one.
@@ -86,7 +89,8 @@ pub fn may_issue<'a>(
 fn kind_fits(client: &Client, kind: Kind) -> Result<(), Refusal> {
     match (kind, &client.policy) {
         (Kind::Login | Kind::Renewal | Kind::AccountChange, _) if !client.first_party => Err(Refusal::NotFirstParty),
-        (Kind::Login | Kind::Renewal | Kind::AccountChange, _) | (Kind::Refresh, Policy::Refresh { .. }) => Ok(()),
+        (Kind::Login | Kind::Renewal | Kind::AccountChange | Kind::Vouched, _)
+        | (Kind::Refresh, Policy::Refresh { .. }) => Ok(()),
         (Kind::Refresh, Policy::Rolling { .. } | Policy::Fixed { .. } | Policy::Cookie { .. }) => {
             Err(Refusal::GrantNotAllowed { grant: "refresh_token" })
         }
@@ -102,4 +106,30 @@ pub fn may_issue_to_client(client: &Client) -> Result<ClientPermit<'_>, Refusal>
         return Err(Refusal::GrantNotAllowed { grant: "client_credentials" });
     }
     Ok(ClientPermit(client))
+}
+
+/// Leave to mint a client's token for the admin API. Only the gate makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct AdminPermit<'a> {
+    client: &'a Client,
+    administration: &'a Administration,
+}
+
+impl<'a> AdminPermit<'a> {
+    /// The client.
+    pub const fn client(&self) -> &'a Client {
+        self.client
+    }
+
+    /// What it may do.
+    pub const fn administration(&self) -> &'a Administration {
+        self.administration
+    }
+}
+
+/// Whether this client may have a token for the admin API.
+pub fn may_administer(client: &Client) -> Result<AdminPermit<'_>, Refusal> {
+    let ClientPermit(client) = may_issue_to_client(client)?;
+    let administration = client.administration.as_ref().ok_or(Refusal::UnknownResource)?;
+    Ok(AdminPermit { client, administration })
 }

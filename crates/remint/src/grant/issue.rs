@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::grant::gate::{ClientPermit, Permit};
+use crate::grant::gate::{AdminPermit, ClientPermit, Permit};
 use crate::mint::AccessToken;
 use crate::store::ApiFor;
 
-/// Account tokens are read by the issuer alone, so their algorithm is ours to choose.
+/// Account tokens and those for the admin API are read by the issuer alone, so their algorithm is ours to choose.
 const ACCOUNT_ALGORITHM: Algorithm = Algorithm::Es256;
 
 /// What the caller asked for beside the token itself.
@@ -128,6 +128,29 @@ pub async fn for_client(
     let claims = TokenClaims::of_client(issuing(app, now), client, &api, scope);
     Ok(Issued {
         access_token: app.mint.access_token(&claims, api.algorithm)?.token,
+        expires_in: claims.expires_in(now),
+        scope: claims.scope().clone(),
+        account_token: None,
+        refresh_token: None,
+    })
+}
+
+/// Mints a client's token for the admin API (RFC 8707): all its administrative scopes, or those that it asks for.
+pub fn for_administrator(
+    app: &App,
+    permit: AdminPermit<'_>,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Issued, Failure> {
+    let given = &permit.administration().scopes;
+    let scope = wanted.scope.as_ref().unwrap_or(given);
+    if !scope.is_subset(given) {
+        return Err(Refusal::ScopeExceeded.into());
+    }
+    let admin = app.settings.issuer.admin();
+    let claims = TokenClaims::of_administrator(issuing(app, now), permit.client(), admin, scope);
+    Ok(Issued {
+        access_token: app.mint.access_token(&claims, ACCOUNT_ALGORITHM)?.token,
         expires_in: claims.expires_in(now),
         scope: claims.scope().clone(),
         account_token: None,

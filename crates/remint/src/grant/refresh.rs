@@ -1,8 +1,10 @@
 //! The refresh grant (RFC 6749 section 6): read, decide, commit, sign, answer. The rules are
 //! [`remint_core::refresh`]'s; this file only carries them out. Never echoes a presented token.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use remint_core::audit::{Act, Doer, Target};
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::client::Client;
 use remint_core::id::ClientId;
@@ -32,11 +34,12 @@ pub struct Granted {
 /// The salt that tokens of unknown sessions are checked against: the work is the same.
 const DUMMY_SALT: Salt = Salt::from_bytes([0; 16]);
 
-/// Answers a presented refresh token. `client` is authenticated as it must be.
+/// Answers a refresh token that was presented from an address. `client` is authenticated as it must be.
 pub async fn refresh(
     app: &App,
     client: &Client,
     presented: &str,
+    from: IpAddr,
     interactive: bool,
     wanted: &Wanted,
 ) -> Result<Issued, Failure> {
@@ -48,7 +51,7 @@ pub async fn refresh(
     let alike = alike(presented, &client.id, interactive, wanted);
     let decide = |waited: bool| {
         let first = found.filter(|_| !waited); // whoever waited for its turn reads again
-        decide(app, &client.id, &token, interactive, wanted, first)
+        decide(app, (&client.id, from), &token, interactive, wanted, first)
     };
     let Granted { held, answer } = app.desk.in_turn(token.sid(), alike, decide).await?;
     let now = app.clock.now();
@@ -67,7 +70,7 @@ fn alike(presented: &str, client: &ClientId, interactive: bool, wanted: &Wanted)
 
 async fn decide(
     app: &App,
-    client: &ClientId,
+    (client, from): (&ClientId, IpAddr),
     token: &RefreshToken,
     interactive: bool,
     wanted: &Wanted,
@@ -85,7 +88,7 @@ async fn decide(
         let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
         let permitted = gate::may_issue(&held.user, &held.client, &held.session, Kind::Refresh, now)
             .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
-        let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), now);
+        let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), from, now);
         if changes.is_empty() {
             return answer(held, decision, permitted); // it counts as of its read
         }
@@ -122,15 +125,29 @@ fn setting(app: &App, client: &Client, now: Timestamp) -> Setting {
 }
 
 /// What is to be written. Where the gate says no, only a theft verdict is.
-fn changes(timing: &Timing, held: &Held, decision: &Decision, permitted: bool, now: Timestamp) -> Changes {
+fn changes(
+    timing: &Timing,
+    held: &Held,
+    decision: &Decision,
+    permitted: bool,
+    from: IpAddr,
+    now: Timestamp,
+) -> Changes {
     match (&decision.session, &decision.answer) {
         (Some(session), Err(_)) => Changes::none()
             .write(Row::Session(session.clone()))
             .expect(RowKey::Client(held.client.id.clone()), held.client.rev) // its apis must be those that are told
-            .notice(notice::session_ended(session, &held.client, EndReason::Theft, timing, now)),
+            .notice(notice::session_ended(session, &held.client, EndReason::Theft, timing, now))
+            .audit(theft(held, from, now)),
         (Some(session), Ok(_)) if permitted => Changes::none().write(Row::Session(session.clone())),
         (Some(_) | None, _) => Changes::none(),
     }
+}
+
+/// The verdict is the server's, over what came from this address: thief or victim, it cannot be said.
+fn theft(held: &Held, from: IpAddr, now: Timestamp) -> remint_core::audit::Entry {
+    let doer = Doer { from: from.to_string(), ..Doer::server() };
+    doer.did(Act::Theft, Target::User(held.user.id), now).session(&held.client.id, held.session.sid)
 }
 
 fn answer(held: Held, decision: Decision, permitted: Result<(), Refusal>) -> Result<Granted, Failure> {

@@ -1,5 +1,5 @@
 //! The public endpoints, one file each, and what is common to all of them: nothing is cached, and one form of
-//! error for what is not there. Never serves administration: that is the control socket's.
+//! error for what is not there. Administration is served to whoever has a token for it.
 
 pub mod account;
 pub mod admin;
@@ -51,7 +51,9 @@ fn endpoints(app: &App) -> Router<App> {
         .method_not_allowed_fallback(not_allowed) // inside the layers: a preflight passes through them
         .layer(map_response(never_cached))
         .layer(from_fn_with_state(app.clone(), origin::cors));
-    pages.route("/oauth2/jwks", get(discovery::jwks)).route("/feed", get(feed::follow))
+    // Outside the layers of pages: there is no CORS for administration and the feed.
+    let rest = Router::new().route("/oauth2/jwks", get(discovery::jwks)).route("/feed", get(feed::follow));
+    pages.merge(rest).merge(admin::network(app))
 }
 
 /// What depends on who asks is kept by nobody on the way.

@@ -160,15 +160,16 @@ pub struct EndQuery {
 /// again, 204 again.
 pub async fn end(
     State(app): State<App>,
+    caller: Caller,
     Account(bearer): Account,
     query: Result<Query<EndQuery>, QueryRejection>,
 ) -> Result<StatusCode, BearerError> {
     let unreadable = BadRequest::Invalid { name: "everywhere", why: "must be true or false, and nothing beside it" };
     let Query(query) = query.map_err(|_| unreadable)?;
     if query.everywhere == Some(true) {
-        record::end_everywhere(&app, &bearer).await?;
+        record::end_everywhere(&app, &bearer, &caller.person(&bearer)).await?;
     } else {
-        end_session(&app, bearer.sid, EndReason::Logout).await?;
+        end_session(&app, bearer.sid, EndReason::Logout, &caller.person(&bearer)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -199,6 +200,7 @@ fn device(session: &Session, own: SessionId) -> Value {
 /// `DELETE /sessions/{sid}`: ends another of the person's sessions. One that is not theirs is answered like none.
 pub async fn end_other(
     State(app): State<App>,
+    caller: Caller,
     Account(bearer): Account,
     sid: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, BearerError> {
@@ -209,7 +211,7 @@ pub async fn end_other(
     let own = other.filter(|session| session.user == held.user.id).ok_or(Refusal::NoSuchSession)?;
     if own.state == Life::Live {
         let reason = if sid == bearer.sid { EndReason::Logout } else { EndReason::Revoked };
-        end_session(&app, sid, reason).await?;
+        end_session(&app, sid, reason, &caller.person(&bearer)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

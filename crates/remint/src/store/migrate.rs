@@ -10,7 +10,7 @@ use super::error::OpenError;
 const APPLICATION_ID: u32 = 0x524d_4e54;
 
 /// The step to schema N is the N-th. A step that was released never changes.
-const STEPS: [&str; 1] = [include_str!("schema/0001.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// The schema that this program writes.
 pub const LATEST: u32 = STEPS.len() as u32;

@@ -6,8 +6,10 @@
 //! construction.
 
 mod ask;
+mod audit;
 mod documents;
 mod error;
+mod lists;
 mod migrate;
 mod record;
 mod rows;
@@ -34,7 +36,9 @@ pub use ask::{
     FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys, LongestLife, Question,
     Reader, SessionById, SessionsDerivedWith, SessionsOf, UserById, Users,
 };
+pub use audit::{AuditLog, Audited};
 pub use error::{OpenError, StoreError};
+pub use lists::{Named, SessionsListed, UsersCalled, UsersListed};
 pub use migrate::LATEST as LATEST_SCHEMA;
 pub use record::{BadColumn, Field, Param, Record};
 pub use take::Counted;
@@ -165,7 +169,7 @@ impl Store {
     }
 
     /// Commits changes: all of them or none. What is expected is looked at first; then rows are removed, rows written,
-    /// counters raised, counters forgotten, events appended. The answer comes when the disk has it. A caller that goes
+    /// counters raised, counters forgotten, the audit log and the feed appended to. The answer comes when the disk has it. A caller that goes
     /// away does not stop it.
     ///
     /// # Errors

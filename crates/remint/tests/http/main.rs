@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a scene that cannot be set fails its test")]
 
 mod account;
+mod admin;
 mod administration;
 mod algorithms;
+mod audit;
 mod feed;
 mod limits;
 mod matrix;

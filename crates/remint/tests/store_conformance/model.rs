@@ -133,6 +133,7 @@ fn changes(step: &Step) -> Changes {
         returns: returned.iter().map(u8::to_string).collect(),
         resets: reset.iter().map(u8::to_string).collect(),
         notices: (0..*notices).map(|i| ended(i.into(), 1, 9)).collect(),
+        entries: Vec::new(),
     }
 }
 

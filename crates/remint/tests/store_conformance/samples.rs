@@ -57,6 +57,7 @@ pub(crate) fn client(name: &str) -> Client {
         scopes: "read write".parse().unwrap(),
         mapping: serde_json::from_value::<Mapping>(json!({"nickname": "nickname"})).unwrap(),
         always_return_refresh: false,
+        administration: None,
         rev: Rev::NEW,
     }
 }

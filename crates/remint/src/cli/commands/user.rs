@@ -106,7 +106,7 @@ pub(in crate::cli) async fn run(setup: &Setup, command: User) -> Result<(), CliE
         }
         User::Show { user } => (Method::GET, path("users", &user, ""), None),
         User::List { after, limit } => {
-            let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
+            let after = after.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
             (Method::GET, format!("/admin/api/users?limit={limit}{after}"), None)
         }
         User::Patch { user, attributes } => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use remint_core::audit::Entry;
 use remint_core::change::{Changes, Row, RowKey, Take, Taken};
 use remint_core::event::{ChainHash, Cursor, Notice};
 use remint_core::rev::Rev;
@@ -20,7 +21,7 @@ use crate::store::documents::Documents;
 use crate::store::error::StoreError;
 use crate::store::record::Param;
 use crate::store::take::{Counted, take};
-use crate::store::{Commit, StoreOptions, rows};
+use crate::store::{Commit, StoreOptions, audit, rows};
 
 /// Changes to commit, and who waits for the answer.
 pub(in crate::store) struct Order {
@@ -219,7 +220,7 @@ impl Writer {
         Reader { connection: &self.connection, documents: &self.documents, age: None }
     }
 
-    /// What is expected is looked at before anything is written; then removals, rows, counters.
+    /// What is expected is looked at before anything is written; then removals, rows, counters, the audit log.
     fn apply(&self, changes: &Changes) -> Result<Vec<Taken>, Stop> {
         for (key, rev) in &changes.expects {
             self.expect(key, *rev)?;
@@ -238,7 +239,22 @@ impl Writer {
         for counter in &changes.resets {
             execute(&self.connection, "DELETE FROM counters WHERE key = $1", &[Param::text(counter)])?;
         }
+        for entry in &changes.entries {
+            self.record(entry)?;
+        }
         Ok(taken)
+    }
+
+    /// An entry of the audit log, where its counters allow it.
+    fn record(&self, entry: &Entry) -> Result<(), Stop> {
+        for within in &entry.within {
+            if let Taken::Exhausted { .. } = self.take(within)? {
+                metrics::counter!("remint_audit_left_out_total").increment(1);
+                return Ok(());
+            }
+        }
+        execute(&self.connection, audit::INSERT, &audit::values(entry)?)?;
+        Ok(())
     }
 
     fn expect(&self, key: &RowKey, rev: Rev) -> Result<(), Stop> {
