@@ -3,10 +3,12 @@
 
 mod account;
 mod admin;
+mod admin_sessions;
 mod administration;
 mod algorithms;
 mod audit;
 mod feed;
+mod idor;
 mod limits;
 mod matrix;
 mod oauth2_revoke;

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use http::Method;
+use remint::account::external::ExternalId;
 use remint::store::{ClientById, UserById};
-use remint_core::change::{Changes, Row};
+use remint_core::change::{Changes, Identifier, Row};
 use remint_core::client::Client;
+use remint_core::rev::Rev;
 use remint_core::session::EndReason;
 use serde_json::json;
 
@@ -22,6 +24,7 @@ enum Path {
     RefreshGrantForAccountToken,
     PatchAccount,
     ClientCredentials,
+    Vouched,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +39,7 @@ enum Wrong {
     SessionExpired,
 }
 
-const PATHS: [Path; 8] = [
+const PATHS: [Path; 9] = [
     Path::Login,
     Path::Reauthentication,
     Path::RenewWithAccountToken,
@@ -45,6 +48,7 @@ const PATHS: [Path; 8] = [
     Path::RefreshGrantForAccountToken,
     Path::PatchAccount,
     Path::ClientCredentials,
+    Path::Vouched,
 ];
 
 const WRONGS: [Wrong; 8] = [
@@ -74,7 +78,7 @@ impl Path {
             (_, Wrong::ClientDisabled) => true,
             (Self::ClientCredentials, _) => false,
             (
-                Self::Login,
+                Self::Login | Self::Vouched,
                 Wrong::EpochRaised | Wrong::PasswordChangedElsewhere | Wrong::SessionEnded | Wrong::SessionExpired,
             ) => false,
             // The password was right: a dead session is no hint to it, and a new one is opened.
@@ -114,6 +118,10 @@ async fn walk(scene: &Scene, path: Path, held: &Reply) -> Reply {
             let form =
                 [("grant_type", "client_credentials"), ("client_id", "service"), ("client_secret", secret.reveal())];
             scene.form("/oauth2/token", &form).await
+        }
+        Path::Vouched => {
+            let body = json!({"user": "ada-1", "client_id": "rolling", "amr": ["pwd"]});
+            scene.admin(Method::POST, "/admin/api/sessions", body).await
         }
     }
 }
@@ -160,6 +168,11 @@ async fn no_path_gives_a_token_to_whom_it_must_not() {
             let held =
                 if path == Path::ClientCredentials { None } else { Some(scene.login(path.client()).await.expect(200)) };
             scene.advance(Duration::from_secs(15 * 60)); // past half and jitter: renewals are due
+            if path == Path::Vouched {
+                let text = "ada-1".parse::<ExternalId>().unwrap().identifier();
+                let known = Identifier { text, user: scene.ada, rev: Rev::NEW };
+                scene.commit(Changes::none().write(Row::Identifier(known))).await;
+            }
             spoil(&scene, path, wrong, held.as_ref()).await;
             let nobody = Reply { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: json!({}) };
             let reply = walk(&scene, path, held.as_ref().unwrap_or(&nobody)).await;

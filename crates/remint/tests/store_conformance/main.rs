@@ -86,6 +86,7 @@ macro_rules! on_each_backend {
             a_take_is_not_counted_where_its_commit_conflicts
             the_feed_is_gapless_and_in_commit_order_and_its_chain_can_be_recomputed
             the_feed_forgets_nothing_that_still_matters
+            the_audit_log_keeps_what_was_committed_and_only_as_much_as_its_counters_allow
             a_question_is_one_snapshot
             questions_answer_in_their_order_and_page
             what_was_answered_is_there_after_dropping_and_opening_again
