@@ -383,3 +383,47 @@ async fn a_patch_answers_the_record_and_refuses_what_is_not_declared_by_name() {
         assert!(refused.text("error_description").contains(member), "{refused:?}");
     }
 }
+
+#[tokio::test]
+async fn the_description_names_every_endpoint_with_what_it_needs_and_nothing_that_is_not_there() {
+    let scene = Scene::new().await;
+    let document = scene.bare(Method::GET, "/admin/api/openapi.json", None).await.expect(200).body;
+    assert_eq!((document["openapi"].as_str(), document["servers"][0]["url"].as_str()), (Some("3.1.0"), Some(ISSUER)));
+    let paths = document["paths"].as_object().unwrap();
+    let said = |method: &Method, path: &str| paths[path][method.as_str().to_ascii_lowercase()].clone();
+    for Endpoint { method, path, needs } in endpoints() {
+        let operation = said(&method, &format!("/admin/api{path}"));
+        let scopes: Vec<_> = needs.iter().map(|scope| scope.as_str()).collect();
+        assert_eq!(operation["security"], json!([{ "administrator": scopes }]), "{method} {path}");
+    }
+    let mut ids = Vec::new();
+    for (path, operations) in paths {
+        for (method, operation) in operations.as_object().unwrap() {
+            ids.push(operation["operationId"].to_string());
+            let path = path.replace("{user}", "x").replace("{sid}", "x").replace("{id}", "x");
+            let path = path.replace("{name}", "x").replace("{kid}", "x");
+            let method: Method = method.to_ascii_uppercase().parse().unwrap();
+            let answered = scene.json(method.clone(), &path, None, json!({})).await;
+            assert!(![404, 405].contains(&answered.status.as_u16()), "{method} {path}: {answered:?}");
+        }
+    }
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "each has an id of its own");
+    references(&document, &document);
+}
+
+/// Every reference leads to a shape.
+fn references(document: &Value, part: &Value) {
+    match part {
+        Value::Object(members) => {
+            if let Some(to) = members.get("$ref").and_then(Value::as_str) {
+                assert!(document.pointer(&to[1..]).is_some(), "{to}");
+            }
+            members.values().for_each(|member| references(document, member));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(document, item)),
+        _ => {}
+    }
+}

@@ -1,0 +1,185 @@
+//! The administrative operations. The table of endpoints says which there are and what they need; what they take and
+//! answer is said here.
+
+use http::Method;
+use remint_core::audit::Reason;
+use serde_json::{Value, json};
+
+use super::schemas::{client_settings, input, list, object, of, page};
+use super::{Operation, Said};
+use crate::admin::page::MAX;
+use crate::http::admin::{Endpoint, endpoints};
+
+/// All of them.
+pub(super) fn operations() -> Vec<Operation> {
+    endpoints().into_iter().map(operation).collect()
+}
+
+fn operation(endpoint: Endpoint) -> Operation {
+    let Endpoint { method, path, needs } = endpoint;
+    let scopes: Vec<&str> = needs.iter().map(|scope| scope.as_str()).collect();
+    let said = said(&method, path).or(&[400, 401, 403, 503]);
+    let said = if path.contains('{') { said.or(&[404]) } else { said };
+    let said = if method == Method::GET { said } else { changing(said) };
+    let path = format!("/admin/api{path}");
+    let value = said.operation(&method, &path, &json!([{ "administrator": scopes }]), "administration");
+    Operation { method, path, value }
+}
+
+/// What every change takes.
+fn changing(said: Said) -> Said {
+    let reason = json!({ "type": "string", "minLength": 1, "maxLength": Reason::MAX_BYTES / 4, "pattern": "^[ -~]+$" });
+    let mut said = said.asked(&[("reason", reason)]).or(&[412]);
+    said.query.push(json!({
+        "name": "If-Match", "in": "header", "required": false,
+        "schema": { "type": "string", "pattern": "^\"[0-9]{1,18}\"$" },
+    }));
+    said
+}
+
+fn text() -> Value {
+    json!({ "type": "string", "minLength": 1 })
+}
+
+fn paged() -> [(&'static str, Value); 2] {
+    [("limit", json!({ "type": "integer", "minimum": 1, "maximum": MAX })), ("cursor", text())]
+}
+
+fn said(method: &Method, path: &str) -> Said {
+    match path {
+        _ if path.starts_with("/users") => users(method, path),
+        _ if path.starts_with("/sessions") => sessions(method, path),
+        _ if path.starts_with("/clients") => clients(method, path),
+        _ => rest(method, path),
+    }
+}
+
+fn users(method: &Method, path: &str) -> Said {
+    let brief = |summary| Said::new(summary, of("Version")).tagged();
+    match (method.as_str(), path) {
+        ("GET", "/users") => Said::new("Users, a page at a time", page("users", "User"))
+            .asked(&[("identifier", text()), ("status", json!({ "enum": ["active", "disabled"] }))])
+            .asked(&paged()),
+        ("POST", "/users") => Said::new("Makes a user", of("User"))
+            .takes(input(
+                json!({
+                    "identifiers": { "type": "array", "items": { "type": "string" } },
+                    "external_id": text(),
+                    "password": { "type": "string", "minLength": 1, "maxLength": 1024 },
+                    "attributes": of("Attributes"),
+                }),
+                &[],
+            ))
+            .answers(201)
+            .or(&[409])
+            .tagged(),
+        ("GET", "/users/{user}") => {
+            Said::new("One user: by id, by identifier, or as `external:` and your own id", of("User")).tagged()
+        }
+        ("PATCH", "/users/{user}") => {
+            Said::new("Writes attributes; answers the new `cv`", of("User")).takes(of("Attributes")).tagged()
+        }
+        ("DELETE", "/users/{user}") => Said::new("Empties the record for good", of("Version")),
+        (_, "/users/{user}/disable") => brief("Lets the user in no more, and ends every session"),
+        (_, "/users/{user}/enable") => brief("Lets the user in again"),
+        (_, "/users/{user}/password") => brief("Sets the password, and ends every session").takes(input(
+            json!({ "password": { "type": "string", "minLength": 1, "maxLength": 1024 } }),
+            &["password"],
+        )),
+        ("GET", _) => Said::new("The sessions of a user, newest use first", list("sessions", "Session")),
+        _ => brief("Ends every session of a user"),
+    }
+}
+
+fn sessions(method: &Method, path: &str) -> Said {
+    match (method.as_str(), path) {
+        ("GET", "/sessions") => Said::new("Sessions, a page at a time", page("sessions", "Session"))
+            .asked(&[("user", text()), ("client_id", of("ClientId"))])
+            .asked(&paged())
+            .or(&[404]),
+        ("POST", _) => Said::new("Opens a session for a person whose password you checked", of("Tokens")).takes(input(
+            json!({
+                "user": text(),
+                "attributes": of("Attributes"),
+                "client_id": of("ClientId"),
+                "amr": { "type": "array", "items": text(), "minItems": 1, "maxItems": 8 },
+                "auth_time": of("Secs"),
+                "scope": { "type": "string" },
+                "resource": { "type": "string" },
+                "user_agent": { "type": "string" },
+                "address": { "type": "string" },
+            }),
+            &["user", "client_id", "amr"],
+        )),
+        ("GET", _) => Said::new("One session", of("Session")).tagged(),
+        _ => Said::new("Ends one session", object(json!({ "sid": of("Id"), "was_live": { "type": "boolean" } }))),
+    }
+}
+
+fn clients(method: &Method, path: &str) -> Said {
+    let client = |summary| Said::new(summary, of("Client")).tagged();
+    match (method.as_str(), path) {
+        ("GET", "/clients") => Said::new("All clients", list("clients", "Client")),
+        ("POST", "/clients") => {
+            let mut settings = client_settings();
+            settings["id"] = of("ClientId");
+            settings["confidential"] = json!({ "type": "boolean" });
+            client("Makes a client").takes(input(settings, &["id", "policy"])).answers(201).or(&[409])
+        }
+        ("GET", _) => client("One client"),
+        ("PATCH", _) => client("Changes settings; `null` takes the default").takes(input(client_settings(), &[])),
+        (_, "/clients/{id}/disable") => client("Gives the client no more tokens"),
+        (_, "/clients/{id}/enable") => client("Gives the client tokens again"),
+        (_, "/clients/{id}/secret") => client("Makes a new secret; the old one is refused from now on"),
+        _ => {
+            let shown = object(json!({
+                "user": of("Id"),
+                "before": { "type": "object" },
+                "after": { "type": "object" },
+                "fits": { "type": "boolean" },
+                "refused": { "type": ["string", "null"] },
+            }));
+            let trial = input(json!({ "user": text(), "mapping": { "type": "object" } }), &["user", "mapping"]);
+            Said::new("This user's token before and after a change of the mapping", shown).takes(trial)
+        }
+    }
+}
+
+fn rest(method: &Method, path: &str) -> Said {
+    match (method.as_str(), path) {
+        ("GET", "/attributes") => Said::new("All declared attributes", list("attributes", "Attribute")),
+        ("POST", "/attributes") => {
+            Said::new("Declares an attribute, or changes its limits", of("Attribute")).takes(of("Attribute")).tagged()
+        }
+        ("GET", "/attributes/{name}") => Said::new("One declaration", of("Attribute")).tagged(),
+        ("GET", "/apis") => Said::new("All apis", list("apis", "Api")),
+        ("POST", "/apis") => Said::new("Makes an api, and answers its secret", of("Api"))
+            .takes(input(
+                json!({
+                    "id": of("ClientId"),
+                    "audience": text(),
+                    "scopes": { "type": "string" },
+                    "algorithm": { "enum": ["ES256", "EdDSA", "RS256", "PS256"] },
+                    "max_life": { "type": "integer", "minimum": 1 },
+                }),
+                &["id", "audience"],
+            ))
+            .answers(201)
+            .or(&[409])
+            .tagged(),
+        ("GET", "/apis/{id}") => Said::new("One api", of("Api")).tagged(),
+        (_, "/apis/{id}/secret") => Said::new("Makes a new secret", of("Api")).tagged(),
+        ("GET", "/keys") => Said::new("All keys; nothing private of them", list("keys", "Key")),
+        ("POST", "/keys") => Said::new("Rotates keys", json!({ "type": "object", "required": ["kid", "signs"] }))
+            .takes(input(json!({ "purpose": { "type": "string" }, "at_once": { "type": "boolean" } }), &["purpose"])),
+        (_, "/keys/{kid}") => {
+            let done = json!({ "type": "object", "required": ["kid", "current", "sessions_ended"] });
+            Said::new("Withdraws a key that must not be believed any more", done)
+        }
+        ("GET", "/audit") => Said::new("Who did what to whom, the newest first", page("entries", "AuditEntry"))
+            .asked(&[("actor", text()), ("target", text()), ("act", of("Act"))])
+            .asked(&[("since", of("Secs")), ("until", of("Secs"))])
+            .asked(&paged()),
+        _ => Said::new("What `remint doctor` asks", list("checks", "Check")),
+    }
+}
