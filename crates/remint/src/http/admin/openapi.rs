@@ -65,6 +65,7 @@ struct Said {
     summary: &'static str,
     query: Vec<Value>,
     body: Option<(&'static str, Value)>,
+    example: Option<Value>,
     answer: (u16, Value),
     /// The other statuses, each with an error as its body.
     errors: Vec<u16>,
@@ -79,7 +80,8 @@ impl Said {
     fn new(summary: &'static str, answer: Value) -> Self {
         let (query, errors) = (Vec::new(), Vec::new());
         let (media, or_nothing) = ("application/json", false);
-        Self { summary, query, body: None, answer: (200, answer), errors, tagged: false, media, or_nothing }
+        let (body, example, tagged) = (None, None, false);
+        Self { summary, query, body, example, answer: (200, answer), errors, tagged, media, or_nothing }
     }
 
     /// Or answers 204, where there is nothing to say.
@@ -95,6 +97,11 @@ impl Said {
     /// Takes a form of this shape (RFC 6749 appendix B).
     fn takes_form(self, shape: Value) -> Self {
         Self { body: Some(("application/x-www-form-urlencoded", shape)), ..self }.or(&[413, 415])
+    }
+
+    /// With a body that does something.
+    fn example(self, example: Value) -> Self {
+        Self { example: Some(example), ..self }
     }
 
     /// Answers this status instead of 200.
@@ -138,7 +145,11 @@ impl Said {
         });
         if let Some((media, shape)) = self.body {
             let required = method != Method::DELETE;
-            operation["requestBody"] = json!({ "required": required, "content": { media: { "schema": shape } } });
+            let mut content = json!({ "schema": shape });
+            if let Some(example) = self.example {
+                content["example"] = example;
+            }
+            operation["requestBody"] = json!({ "required": required, "content": { media: content } });
         }
         operation
     }

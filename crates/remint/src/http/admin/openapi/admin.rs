@@ -19,20 +19,24 @@ fn operation(endpoint: Endpoint) -> Operation {
     let Endpoint { method, path, needs } = endpoint;
     let scopes: Vec<&str> = needs.iter().map(|scope| scope.as_str()).collect();
     let said = said(&method, path).or(&[400, 401, 403, 503]);
-    let said = if path.contains('{') { said.or(&[404]) } else { said };
-    let said = if method == Method::GET { said } else { changing(said) };
+    let one = path.contains('{');
+    let said = if one { said.or(&[404]) } else { said };
+    let said = if method == Method::GET { said } else { changing(said, one) };
     let path = format!("/admin/api{path}");
     let value = said.operation(&method, &path, &json!([{ "administrator": scopes }]), "administration");
     Operation { method, path, value }
 }
 
-/// What every change takes.
-fn changing(said: Said) -> Said {
+/// What every change takes; one of a single thing can say at which version.
+fn changing(said: Said, one: bool) -> Said {
     let reason = json!({ "type": "string", "minLength": 1, "maxLength": Reason::MAX_BYTES / 4, "pattern": "^[ -~]+$" });
     let mut said = said.asked(&[("reason", reason)]).or(&[412]);
+    if !one {
+        return said;
+    }
     said.query.push(json!({
         "name": "If-Match", "in": "header", "required": false,
-        "schema": { "type": "string", "pattern": "^\"[0-9]{1,18}\"$" },
+        "schema": { "type": "string", "pattern": "^([*]|\"[0-9]{1,18}\")$" },
     }));
     said
 }
@@ -70,6 +74,7 @@ fn users(method: &Method, path: &str) -> Said {
                 }),
                 &[],
             ))
+            .example(json!({ "identifiers": ["grace@example.test"], "attributes": { "nickname": "grace" } }))
             .answers(201)
             .or(&[409])
             .tagged(),
@@ -97,20 +102,22 @@ fn sessions(method: &Method, path: &str) -> Said {
             .asked(&[("user", text()), ("client_id", of("ClientId"))])
             .asked(&paged())
             .or(&[404]),
-        ("POST", _) => Said::new("Opens a session for a person whose password you checked", of("Tokens")).takes(input(
-            json!({
-                "user": text(),
-                "attributes": of("Attributes"),
-                "client_id": of("ClientId"),
-                "amr": { "type": "array", "items": text(), "minItems": 1, "maxItems": 8 },
-                "auth_time": of("Secs"),
-                "scope": { "type": "string" },
-                "resource": { "type": "string" },
-                "user_agent": { "type": "string" },
-                "address": { "type": "string" },
-            }),
-            &["user", "client_id", "amr"],
-        )),
+        ("POST", _) => Said::new("Opens a session for a person whose password you checked", of("Tokens"))
+            .takes(input(
+                json!({
+                    "user": text(),
+                    "attributes": of("Attributes"),
+                    "client_id": of("ClientId"),
+                    "amr": { "type": "array", "items": text(), "minItems": 1, "maxItems": 8 },
+                    "auth_time": of("Secs"),
+                    "scope": { "type": "string" },
+                    "resource": { "type": "string" },
+                    "user_agent": { "type": "string" },
+                    "address": { "type": "string" },
+                }),
+                &["user", "client_id", "amr"],
+            ))
+            .example(json!({ "user": "4711", "client_id": "demo-refresh", "amr": ["pwd"] })),
         ("GET", _) => Said::new("One session", of("Session")).tagged(),
         _ => Said::new("Ends one session", object(json!({ "sid": of("Id"), "was_live": { "type": "boolean" } }))),
     }
@@ -124,7 +131,9 @@ fn clients(method: &Method, path: &str) -> Said {
             let mut settings = client_settings();
             settings["id"] = of("ClientId");
             settings["confidential"] = json!({ "type": "boolean" });
-            client("Makes a client").takes(input(settings, &["id", "policy"])).answers(201).or(&[409])
+            let example = json!({ "id": "my-app", "policy": { "kind": "refresh" }, "apis": ["demo-api"] });
+            let takes = input(settings, &["id", "policy"]);
+            client("Makes a client").takes(takes).example(example).answers(201).or(&[409])
         }
         ("GET", _) => client("One client"),
         ("PATCH", _) => client("Changes settings; `null` takes the default").takes(input(client_settings(), &[])),
@@ -140,7 +149,9 @@ fn clients(method: &Method, path: &str) -> Said {
                 "refused": { "type": ["string", "null"] },
             }));
             let trial = input(json!({ "user": text(), "mapping": { "type": "object" } }), &["user", "mapping"]);
-            Said::new("This user's token before and after a change of the mapping", shown).takes(trial)
+            let example = json!({ "user": "ada@example.test", "mapping": { "name": "nickname" } });
+            let said = Said::new("This user's token before and after a change of the mapping", shown);
+            said.takes(trial).example(example)
         }
     }
 }
@@ -149,7 +160,9 @@ fn rest(method: &Method, path: &str) -> Said {
     match (method.as_str(), path) {
         ("GET", "/attributes") => Said::new("All declared attributes", list("attributes", "Attribute")),
         ("POST", "/attributes") => {
-            Said::new("Declares an attribute, or changes its limits", of("Attribute")).takes(of("Attribute")).tagged()
+            let example = json!({ "name": "plan", "type": "string", "max_bytes": 32 });
+            let said = Said::new("Declares an attribute, or changes its limits", of("Attribute"));
+            said.takes(of("Attribute")).example(example).tagged()
         }
         ("GET", "/attributes/{name}") => Said::new("One declaration", of("Attribute")).tagged(),
         ("GET", "/apis") => Said::new("All apis", list("apis", "Api")),
@@ -164,6 +177,7 @@ fn rest(method: &Method, path: &str) -> Said {
                 }),
                 &["id", "audience"],
             ))
+            .example(json!({ "id": "my-api", "audience": "https://api.example.com", "scopes": "read" }))
             .answers(201)
             .or(&[409])
             .tagged(),
@@ -171,7 +185,8 @@ fn rest(method: &Method, path: &str) -> Said {
         (_, "/apis/{id}/secret") => Said::new("Makes a new secret", of("Api")).tagged(),
         ("GET", "/keys") => Said::new("All keys; nothing private of them", list("keys", "Key")),
         ("POST", "/keys") => Said::new("Rotates keys", json!({ "type": "object", "required": ["kid", "signs"] }))
-            .takes(input(json!({ "purpose": { "type": "string" }, "at_once": { "type": "boolean" } }), &["purpose"])),
+            .takes(input(json!({ "purpose": { "type": "string" }, "at_once": { "type": "boolean" } }), &["purpose"]))
+            .example(json!({ "purpose": "refresh" })),
         (_, "/keys/{kid}") => {
             let done = json!({ "type": "object", "required": ["kid", "current", "sessions_ended"] });
             Said::new("Withdraws a key that must not be believed any more", done)
