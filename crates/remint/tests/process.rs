@@ -389,9 +389,10 @@ fn serve_is_told_three_settings_and_answers_operators_apart() {
     assert_eq!(server.ask("GET", "/oauth2/jwks", "", None).0, 200);
     let metrics = ask(&server.operations, "GET", "/metrics", "", None);
     assert!(metrics.1.contains("remint_http_requests_total{route=\"/oauth2/jwks\""), "{}", metrics.1);
-    for path in ["/metrics", "/livez", "/admin/api/users", "/dev", "/"] {
+    for path in ["/metrics", "/livez", "/dev", "/"] {
         assert_eq!(server.ask("GET", path, "", None).0, 404, "{path}");
     }
+    assert_eq!(server.ask("GET", "/admin/api/users", "", None).0, 401, "for administrators with a token");
     let metadata = server.ask("GET", "/.well-known/oauth-authorization-server", "", None).json();
     assert_eq!(metadata["issuer"], json!("https://id.example"));
     assert_eq!(mode(&place.path("data")), 0o700);

@@ -89,7 +89,8 @@ class OpenApi(unittest.TestCase):
 
     def test_administration_answers_as_it_is_described(self):
         token = self.administrator()
-        self.holds(token, SECONDS["administration"], "--include-path-regex", "^/admin/api/")
+        # It finds the key that signed this token and withdraws it: rightly, all that follows would be 401.
+        self.holds(token, SECONDS["administration"], "--include-path-regex", "^/admin/api/(?!keys/)")
         # What was asked well was done, and told.
         log = self.over_socket("GET", "/admin/api/audit?limit=1000&actor=client:tester")["entries"]
         acts = {entry["act"] for entry in log}
