@@ -1,6 +1,7 @@
 //! Who a person is: the identifiers they type, the passwords they know, how often they may try, and what they may do
 //! to their own record and sessions. Never mints a token itself.
 
+pub mod external;
 pub mod identifier;
 pub mod line;
 pub mod password;

@@ -2,9 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a scene that cannot be set fails its test")]
 
 mod account;
+mod admin;
+mod admin_sessions;
 mod administration;
 mod algorithms;
+mod audit;
 mod feed;
+mod idor;
 mod limits;
 mod matrix;
 mod oauth2_introspect;
