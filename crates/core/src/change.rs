@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::attribute::Declaration;
+use crate::audit::Entry;
 use crate::client::{Api, Client};
 use crate::code::Challenge;
 use crate::event::Notice;
@@ -177,6 +178,8 @@ pub struct Changes {
     pub forgotten: Vec<Forgotten>,
     /// Events to append to the feed, in this order.
     pub notices: Vec<Notice>,
+    /// Entries to append to the audit log.
+    pub entries: Vec<Entry>,
 }
 
 impl Changes {
@@ -241,9 +244,16 @@ impl Changes {
         self
     }
 
+    /// With an entry in the audit log.
+    #[must_use]
+    pub fn audit(mut self, entry: Entry) -> Self {
+        self.entries.push(entry);
+        self
+    }
+
     /// Whether it is one row written, and nothing beside it.
     pub fn is_one_write(&self) -> bool {
-        let Self { writes, deletes, expects, takes, returns, resets, forgotten, notices } = self;
+        let Self { writes, deletes, expects, takes, returns, resets, forgotten, notices, entries } = self;
         writes.len() == 1
             && deletes.is_empty()
             && expects.is_empty()
@@ -252,6 +262,7 @@ impl Changes {
             && resets.is_empty()
             && forgotten.is_empty()
             && notices.is_empty()
+            && entries.is_empty()
     }
 
     /// Whether there is nothing to commit.
@@ -264,5 +275,6 @@ impl Changes {
             && self.resets.is_empty()
             && self.forgotten.is_empty()
             && self.notices.is_empty()
+            && self.entries.is_empty()
     }
 }

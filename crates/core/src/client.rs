@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::administration::Administration;
 use crate::id::{Audience, ClientId};
 use crate::jwk::Algorithm;
 use crate::mapping::Mapping;
@@ -113,7 +114,8 @@ pub struct Client {
     /// The origins of its pages.
     #[serde(default)]
     pub origins: Vec<Origin>,
-    /// The apis that it may call; the first is the default `aud`.
+    /// The apis that it may call; the first is the default `aud`. Only a client that administers may have none.
+    #[serde(default)]
     pub apis: Vec<Audience>,
     /// The scopes that it may be granted.
     #[serde(default)]
@@ -128,6 +130,9 @@ pub struct Client {
     /// How its refresh tokens travel.
     #[serde(default, skip_serializing_if = "Transport::is_body")]
     pub transport: Transport,
+    /// What it may do of administration over the network; needs the grant `client_credentials`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub administration: Option<Administration>,
     /// The longest access life that it ever had: what the feed must remember an ending for. Kept by [`Self::checked`].
     #[serde(with = "seconds", default)]
     pub longest_life: Duration,
@@ -162,13 +167,19 @@ pub enum BadClient {
         "`transport` = \"cookie\" is for first-party clients of the policy `refresh` without a secret: their pages hold the cookie"
     )]
     CookieTransport,
+    /// `administration` without `client_credentials`.
+    #[error("`administration` is for clients with `client_credentials`: only a client itself administers")]
+    AdministrationWithoutCredentials,
+    /// A scope that the admin API does not have.
+    #[error("the admin API has no scope `{0}`")]
+    UnknownAdminScope(String),
 }
 
 impl Client {
     /// These settings, if they can work: `before` is what is stored of the client, `apis` all apis that exist. Raises
     /// `pv` where a token would show the difference, so that older tokens die.
     pub fn checked(mut self, before: Option<&Self>, apis: &[Api], timing: &Timing) -> Result<Self, BadClient> {
-        if self.apis.is_empty() {
+        if self.apis.is_empty() && self.administration.is_none() {
             return Err(BadClient::NoApi);
         }
         let repeated = |(at, api): &(usize, &Audience)| self.apis[..*at].contains(api);
@@ -185,6 +196,14 @@ impl Client {
         if self.transport == Transport::Cookie && !of_pages {
             return Err(BadClient::CookieTransport);
         }
+        if let Some(administration) = &self.administration {
+            if !self.client_credentials {
+                return Err(BadClient::AdministrationWithoutCredentials);
+            }
+            if let Some(unknown) = administration.unknown_scope() {
+                return Err(BadClient::UnknownAdminScope(unknown.to_owned()));
+            }
+        }
         let find = |audience: &Audience| {
             apis.iter().find(|api| api.audience == *audience).ok_or_else(|| BadClient::UnknownApi(audience.clone()))
         };
@@ -196,8 +215,15 @@ impl Client {
     }
 
     fn shows_the_same(&self, before: &Self) -> bool {
-        (&self.mapping, &self.scopes, &self.apis, self.disabled, self.client_credentials)
-            == (&before.mapping, &before.scopes, &before.apis, before.disabled, before.client_credentials)
+        (&self.mapping, &self.scopes, &self.apis, self.disabled, self.client_credentials, &self.administration)
+            == (
+                &before.mapping,
+                &before.scopes,
+                &before.apis,
+                before.disabled,
+                before.client_credentials,
+                &before.administration,
+            )
     }
 
     /// Whether its pages prove by a cookie that their session goes on.
@@ -298,6 +324,12 @@ mod tests {
         let twice = vec!["demo-api".parse().unwrap(); 2];
         assert!(refused(Client { apis: twice, ..client() }).contains("`demo-api` is named twice"));
         assert!(refused(Client { client_credentials: true, ..client() }).contains("needs a client secret"));
+        let administration = Some(Administration { scopes: "remint:keys".parse().unwrap(), ..Default::default() });
+        assert!(refused(Client { administration, ..client() }).contains("`client_credentials`"));
+        let administration = Some(Administration { scopes: "remint:all".parse().unwrap(), ..Default::default() });
+        let secret = Some(SecretHash::of(b"secret"));
+        let unknown = Client { administration, client_credentials: true, secret, ..client() };
+        assert!(refused(unknown).contains("no scope `remint:all`"));
         assert!(refused(Client { always_return_refresh: true, ..client() }).contains("confidential"));
         let cookie = || Client { transport: Transport::Cookie, ..client() };
         assert!(cookie().checked(None, &apis, &timing).is_ok());

@@ -64,6 +64,7 @@ pub(crate) fn client(policy: Policy) -> Client {
         mapping: Mapping::default(),
         always_return_refresh: false,
         transport: Transport::Body,
+        administration: None,
         rev: Rev::NEW,
     }
 }

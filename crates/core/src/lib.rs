@@ -6,7 +6,9 @@
 //! stand on it.
 #![forbid(unsafe_code)]
 
+pub mod administration;
 pub mod attribute;
+pub mod audit;
 pub mod change;
 pub mod claims;
 pub mod client;

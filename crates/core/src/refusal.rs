@@ -76,6 +76,12 @@ pub enum Refusal {
     /// More scope than was granted, or than there is (RFC 6749 sections 3.3 and 6).
     #[error("the scope asked for exceeds what can be granted")]
     ScopeExceeded,
+    /// The access token lacks a scope that this needs (RFC 6750 section 3.1).
+    #[error("this needs an access token with the scope `{needed}`")]
+    InsufficientScope {
+        /// The scope.
+        needed: &'static str,
+    },
     /// A `resource` that the client may not call (RFC 8707 section 2).
     #[error("the client may not call this resource")]
     UnknownResource,

@@ -44,6 +44,9 @@ struct SessionClaims {
     amr: Vec<String>,
 }
 
+/// The longest life of a token for the admin API.
+pub const ADMINISTRATOR_LIFE: Duration = Duration::from_secs(300);
+
 /// Where a token is for: an api, or the issuer's own session API (the account token).
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
@@ -117,19 +120,26 @@ impl TokenClaims {
 
     /// Of a client's own token (RFC 6749 section 4.4): `sub` is the client, there is no session.
     pub fn of_client(by: Issuing<'_>, client: &Client, api: &Api, scope: &ScopeSet) -> Self {
+        Self::own(by, client, &api.audience, api.max_life, scope.intersection(&api.scopes))
+    }
+
+    /// Of an administrator's token: a client's own, for the admin API of the issuer.
+    pub fn of_administrator(by: Issuing<'_>, client: &Client, admin: &Audience, scope: &ScopeSet) -> Self {
+        Self::own(by, client, admin, ADMINISTRATOR_LIFE, scope.clone())
+    }
+
+    fn own(by: Issuing<'_>, client: &Client, audience: &Audience, most: Duration, scope: ScopeSet) -> Self {
         let iat = by.now.quantised(by.quantum);
-        let life = client.policy.life().min(api.max_life);
-        let scope = scope.intersection(&api.scopes);
         Self {
             iss: by.issuer.to_owned(),
             sub: client.id.to_string(),
-            aud: api.audience.clone(),
+            aud: audience.clone(),
             client_id: client.id.clone(),
             session: None,
             pv: client.pv,
             iat: iat.secs(),
-            exp: iat.plus(life).secs(),
-            jti: jti(&[client.id.as_str().as_bytes()], iat, 0, client.pv, &api.audience, &scope),
+            exp: iat.plus(client.policy.life().min(most)).secs(),
+            jti: jti(&[client.id.as_str().as_bytes()], iat, 0, client.pv, audience, &scope),
             scope,
             mapped: Mapped::none().into_claims(),
         }

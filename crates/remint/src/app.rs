@@ -104,7 +104,7 @@ pub enum StartError {
     #[error(transparent)]
     Keyring(#[from] KeyringError),
     /// The public URL was changed to what an api is called: its tokens would pass for account tokens.
-    #[error("the api `{api}` has the audience {issuer}, which is the public URL: set another `public_url`")]
+    #[error("the api `{api}` has an audience of {issuer} itself, which is the public URL: set another `public_url`")]
     ApiIsIssuer {
         /// The api.
         api: ClientId,
@@ -205,7 +205,7 @@ fn mark_begun(data: &Path) -> Result<(), StartError> {
 }
 
 async fn no_api_is_the_issuer(store: &Store, issuer: &Issuer) -> Result<(), StartError> {
-    match store.read(Apis).await?.iter().find(|api| api.audience == *issuer.audience()) {
+    match store.read(Apis).await?.iter().find(|api| issuer.is_own(&api.audience)) {
         Some(api) => Err(StartError::ApiIsIssuer { api: api.id.clone(), issuer: issuer.clone() }),
         None => Ok(()),
     }

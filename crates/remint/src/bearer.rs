@@ -21,7 +21,8 @@ use crate::store::{Apis, Held, Holding, StoreError};
 pub async fn anyone(app: &App) -> Result<Vec<String>, StoreError> {
     let apis = app.store.read(Apis).await?;
     let audiences = apis.iter().map(|api| api.audience.as_str());
-    Ok(audiences.chain([app.settings.issuer.as_str()]).map(str::to_owned).collect())
+    let own = [app.settings.issuer.as_str(), app.settings.issuer.admin().as_str()];
+    Ok(audiences.chain(own).map(str::to_owned).collect())
 }
 
 /// How the caller shows that it speaks for the session.

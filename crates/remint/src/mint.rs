@@ -224,6 +224,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    use remint_core::audit::Doer;
     use remint_core::client::{Api, Client};
     use remint_core::id::UserId;
     use remint_core::key::Purpose;
@@ -355,7 +356,7 @@ mod tests {
         let scene = Scene::new().await;
         let first = scene.token(&claims(1, NOW));
         let kid = scene.mint.keyring().signer(Algorithm::Es256).unwrap().kid().to_string();
-        scene.mint.keyring().withdraw(&kid).await.unwrap();
+        scene.mint.keyring().withdraw(&kid, &Doer::server()).await.unwrap();
         let refused = scene.mint.verify_own(first.reveal(), &audience(), NOW);
         assert!(matches!(refused, Err(TokenError::UnknownKey { .. })));
         let second = scene.token(&claims(1, NOW));
@@ -367,7 +368,7 @@ mod tests {
     async fn a_retired_key_is_still_believed() {
         let scene = Scene::new().await;
         let token = scene.token(&claims(1, NOW));
-        scene.mint.keyring().rotate(Purpose::Sign(Algorithm::Es256), true).await.unwrap();
+        scene.mint.keyring().rotate(Purpose::Sign(Algorithm::Es256), true, &Doer::server()).await.unwrap();
         assert!(scene.mint.verify_own(token.reveal(), &audience(), NOW).is_ok());
         assert_ne!(scene.token(&claims(1, NOW)), token);
     }

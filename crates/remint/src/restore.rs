@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use remint_core::audit::Doer;
 use remint_core::key::KeyState;
 use remint_core::key::Purpose;
 use serde_json::{Value, json};
@@ -145,7 +146,7 @@ fn believed(keyring: &Keyring) -> Vec<String> {
 async fn replaced(keyring: &Keyring) -> Result<(), KeyringError> {
     let signing = |key: &crate::keyring::KeyInfo| key.purpose != Purpose::Refresh && key.state != KeyState::Withdrawn;
     for key in keyring.list().into_iter().filter(signing) {
-        keyring.withdraw(&key.kid).await?;
+        keyring.withdraw(&key.kid, &Doer::operator()).await?;
     }
     Ok(())
 }

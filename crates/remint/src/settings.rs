@@ -19,6 +19,7 @@ pub struct Issuer {
     url: String,
     origin: Origin,
     audience: Audience,
+    admin: Audience,
 }
 
 /// The text cannot be an issuer.
@@ -49,6 +50,16 @@ impl Issuer {
         self.origin.as_str().split_once("://").map_or("", |(_, host)| host)
     }
 
+    /// Whether no api may be called so: its tokens would open accounts, or administration.
+    pub fn is_own(&self, audience: &Audience) -> bool {
+        [&self.audience, &self.admin].contains(&audience)
+    }
+
+    /// The audience of tokens for the admin API.
+    pub const fn admin(&self) -> &Audience {
+        &self.admin
+    }
+
     /// Its path, empty or beginning with a slash.
     pub fn path(&self) -> &str {
         &self.url[self.origin.as_str().len()..]
@@ -70,7 +81,9 @@ impl FromStr for Issuer {
         if (scheme != "https" && !loopback) || !clean {
             return Err(BadIssuer);
         }
-        Ok(Self { url: text.to_owned(), origin, audience: text.parse().map_err(|_| BadIssuer)? })
+        let audience = |text: &str| text.parse().map_err(|_| BadIssuer);
+        let (own, admin) = (audience(text)?, audience(&format!("{text}/admin/api"))?);
+        Ok(Self { url: text.to_owned(), origin, audience: own, admin })
     }
 }
 
@@ -334,7 +347,8 @@ mod tests {
         for good in ["https://id.example.com", "https://example.com/auth", "http://localhost:7070", "http://[::1]:1"] {
             assert_eq!(good.parse::<Issuer>().unwrap().as_str(), good);
         }
-        assert_eq!("https://example.com/auth".parse::<Issuer>().unwrap().path(), "/auth");
+        let issuer: Issuer = "https://example.com/auth".parse().unwrap();
+        assert_eq!((issuer.path(), issuer.admin().as_str()), ("/auth", "https://example.com/auth/admin/api"));
         for wrong in [
             "",
             "id.example.com",

@@ -60,6 +60,13 @@ impl Place {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// What a command that succeeds prints for people.
+    fn text(&self, arguments: &[&str]) -> String {
+        let output = self.remint(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// The exit code and the message of a command that fails.
     fn refused(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.remint(arguments);
@@ -300,6 +307,46 @@ fn a_client_that_may_not_administer_gets_no_token_for_it_and_is_told_why() {
 }
 
 #[test]
+fn a_client_that_may_administer_pages_through_users_and_reads_the_audit_log_from_elsewhere() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let installation = "[clients.ops]\npolicy = 'fixed'\napis = ['demo-api']\nconfidential = true\n\
+                        client_credentials = true\n\
+                        administration = { scopes = 'remint:users:read remint:users:write remint:audit' }\n";
+    fs::write(place.path("ops.toml"), installation).unwrap();
+    place.json(&["apply", "ops.toml", "--secrets", "secrets.toml"]);
+    let secrets = fs::read_to_string(place.path("secrets.toml")).unwrap();
+    let secrets: toml::Table = secrets.parse().unwrap();
+    fs::write(place.path("secret"), secrets["ops"].as_str().unwrap()).unwrap();
+    let ops = |command: &[&str]| {
+        let elsewhere = ["--url", &dev.issuer, "--client-id", "ops", "--client-secret-file", "secret"];
+        place.json(&[command, &elsewhere].concat())
+    };
+    ops(&["user", "create", "--no-password", "grace@example.test"]);
+    let (mut names, mut cursor) = (Vec::new(), None);
+    loop {
+        let after = cursor.as_ref().map(|cursor: &String| ["--after", cursor]);
+        let page =
+            ops(&[&["user", "list", "--limit", "1"][..], after.as_ref().map_or(&[], |after| &after[..])].concat());
+        names.extend(page["users"].as_array().unwrap().iter().map(|user| user["identifiers"][0].clone()));
+        cursor = page["next"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    for name in ["ada@example.test", "grace@example.test"] {
+        assert_eq!(names.iter().filter(|found| **found == json!(name)).count(), 1, "{names:?}");
+    }
+    let first = ops(&["audit", "list", "--actor", "client:ops", "--since", "1h"]);
+    assert_eq!((&first["entries"][0]["act"], &first["next"]), (&json!("user.created"), &Value::Null), "{first}");
+    let newest = ops(&["audit", "list", "--limit", "1"]);
+    let older = ops(&["audit", "list", "--limit", "1", "--after", newest["next"].as_str().unwrap()]);
+    assert_ne!(older["entries"][0]["id"], newest["entries"][0]["id"]);
+    let shown = place.text(&["audit", "list", "--actor", "client:ops"]);
+    assert!(shown.contains("user.created"), "{shown}");
+}
+
+#[test]
 fn an_administrator_lets_a_guessed_at_user_try_again_and_ends_every_session() {
     let place = Place::new();
     let dev = place.dev(&[]);
@@ -446,9 +493,10 @@ fn serve_is_told_three_settings_and_answers_operators_apart() {
     assert_eq!(server.ask("GET", "/oauth2/jwks", "", None).0, 200);
     let metrics = ask(&server.operations, "GET", "/metrics", "", None);
     assert!(metrics.1.contains("remint_http_requests_total{route=\"/oauth2/jwks\""), "{}", metrics.1);
-    for path in ["/metrics", "/livez", "/admin/api/users", "/dev", "/"] {
+    for path in ["/metrics", "/livez", "/dev", "/"] {
         assert_eq!(server.ask("GET", path, "", None).0, 404, "{path}");
     }
+    assert_eq!(server.ask("GET", "/admin/api/users", "", None).0, 401, "for administrators with a token");
     let metadata = server.ask("GET", "/.well-known/oauth-authorization-server", "", None).json();
     assert_eq!(metadata["issuer"], json!("https://id.example"));
     assert_eq!(mode(&place.path("data")), 0o700);

@@ -19,7 +19,7 @@ class Dev:
 
     def __init__(self, speed=1):
         self._folder = tempfile.TemporaryDirectory(prefix="remint-interop-")
-        data = pathlib.Path(self._folder.name) / "data"
+        self.data = data = pathlib.Path(self._folder.name) / "data"
         options = ["dev", "--no-open", "--port", "0", "--speed", str(speed), "--data", str(data)]
         log = pathlib.Path(self._folder.name) / "log"
         with log.open("wb") as stderr:

@@ -2,6 +2,7 @@
 //! phone number that is their second factor, and what they may do to their own record and sessions. Never mints a token itself.
 
 pub mod codes;
+pub mod external;
 pub mod identifier;
 pub mod line;
 pub mod password;

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use remint_core::audit::{Act, Doer, Target};
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::code::{Asking, CODE_LIFE, Purpose, verification_of};
 use remint_core::event::{Cause, Initiator};
@@ -90,7 +91,7 @@ async fn changeable(app: &App, bearer: &Bearer) -> Result<Held, Failure> {
 }
 
 /// The number becomes the account's, if the code is right. Answers new tokens that show it; never a refresh token.
-pub async fn verify(app: &App, bearer: &Bearer, typed: &str) -> Result<Issued, Failure> {
+pub async fn verify(app: &App, bearer: &Bearer, typed: &str, doer: &Doer) -> Result<Issued, Failure> {
     let _place = app.changing.enter(&bearer.claims.sub).await;
     let held = record::live(app, bearer, Kind::AccountChange).await?;
     let id = verification_of(held.session.sid);
@@ -104,7 +105,7 @@ pub async fn verify(app: &App, bearer: &Bearer, typed: &str) -> Result<Issued, F
         let before = held.user.phone_number.clone();
         let used = Changes::none().delete(RowKey::Challenge(id), challenge.rev);
         let changed = held.user.with_phone_number(Some(number));
-        if let Some(issued) = written(app, held, changed, used).await? {
+        if let Some(issued) = written(app, held, changed, used, doer).await? {
             tell(app, before, Content::NumberReplaced);
             return Ok(issued);
         }
@@ -116,13 +117,13 @@ pub async fn verify(app: &App, bearer: &Bearer, typed: &str) -> Result<Issued, F
 }
 
 /// The account has no number any more, and no second factor. Answers new tokens that do not show one.
-pub async fn remove(app: &App, bearer: &Bearer) -> Result<Issued, Failure> {
+pub async fn remove(app: &App, bearer: &Bearer, doer: &Doer) -> Result<Issued, Failure> {
     let _place = app.changing.enter(&bearer.claims.sub).await;
     for _ in 0..MAX_CONFLICTS {
         let held = changeable(app, bearer).await?;
         let before = held.user.phone_number.clone();
         let changed = held.user.with_phone_number(None);
-        if let Some(issued) = written(app, held, changed, Changes::none()).await? {
+        if let Some(issued) = written(app, held, changed, Changes::none(), doer).await? {
             tell(app, before, Content::NumberRemoved);
             return Ok(issued);
         }
@@ -131,14 +132,21 @@ pub async fn remove(app: &App, bearer: &Bearer) -> Result<Issued, Failure> {
 }
 
 /// Commits the changed record with what goes with it. `None` where something moved.
-async fn written(app: &App, held: Held, changed: Option<Changed>, with: Changes) -> Result<Option<Issued>, Failure> {
+async fn written(
+    app: &App,
+    held: Held,
+    changed: Option<Changed>,
+    with: Changes,
+    doer: &Doer,
+) -> Result<Option<Issued>, Failure> {
     let now = app.clock.now();
     let (user, changes) = match changed {
         None => (held.user.clone(), with),
         Some(Changed { user, names }) => {
             let horizon = app.horizon().await?;
+            let entry = doer.did(Act::UserChanged, Target::User(user.id), now).names(&names);
             let told = notice::claims_changed(&user, names, Cause::Attributes, Initiator::User, horizon, now);
-            (user.clone(), with.write(Row::User(user)).notice(told))
+            (user.clone(), with.write(Row::User(user)).notice(told).audit(entry))
         }
     };
     record::answered(app, held, &user, changes, now).await

@@ -1,8 +1,11 @@
 //! What a person may do to their own record and sessions. One commit: the user, `cv + 1` and the feed's event. The
 //! rules are [`remint_core::user`]'s; an administrator's way is the admin room's.
 
+use std::time::Duration;
+
 use remint_core::attribute::Writer;
-use remint_core::change::{Changes, Row};
+use remint_core::audit::{Act, Doer, Entry, Target};
+use remint_core::change::{Changes, Row, Take};
 use remint_core::event::{Cause, Initiator};
 use remint_core::notice;
 use remint_core::refusal::Refusal;
@@ -22,7 +25,7 @@ use crate::store::Commit;
 use crate::store::{DeclaredAttributes, Held};
 
 /// Writes the person's own attributes, and answers new tokens that show them; never a refresh token.
-pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Result<Issued, Failure> {
+pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>, doer: &Doer) -> Result<Issued, Failure> {
     let _place = app.changing.enter(&bearer.claims.sub).await;
     for _ in 0..MAX_CONFLICTS {
         let held = live(app, bearer, Kind::AccountChange).await?;
@@ -36,8 +39,9 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>) -> Re
             None => (held.user.clone(), Changes::none()),
             Some(changed) => {
                 let (who, cause) = (Initiator::User, Cause::Attributes);
+                let entry = told_of(doer.did(Act::UserChanged, Target::User(held.user.id), now).names(&changed.names));
                 let told = notice::claims_changed(&changed.user, changed.names, cause, who, horizon, now);
-                (changed.user.clone(), Changes::none().write(Row::User(changed.user)).notice(told))
+                (changed.user.clone(), Changes::none().write(Row::User(changed.user)).notice(told).audit(entry))
             }
         };
         if let Some(issued) = answered(app, held, &user, changes, now).await? {
@@ -68,8 +72,18 @@ pub async fn answered(
     }
 }
 
+/// At most so many changes an hour are told of, of each person: they may write what they like as often as they like.
+const CHANGES_TOLD: u32 = 60;
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+fn told_of(entry: Entry) -> Entry {
+    let take =
+        Take { key: format!("audit:changed:{}", entry.target), limit: CHANGES_TOLD, window: AN_HOUR, at: entry.at };
+    entry.within(take)
+}
+
 /// Ends every session of the person.
-pub async fn end_everywhere(app: &App, bearer: &Bearer) -> Result<(), Failure> {
+pub async fn end_everywhere(app: &App, bearer: &Bearer, doer: &Doer) -> Result<(), Failure> {
     let _place = app.changing.enter(&bearer.claims.sub).await;
     for _ in 0..MAX_CONFLICTS {
         let held = bearer.holding(app).await?;
@@ -77,7 +91,7 @@ pub async fn end_everywhere(app: &App, bearer: &Bearer) -> Result<(), Failure> {
         if let Some(over) = held.session.over(&held.user, now) {
             return already(over);
         }
-        match app.store.commit(ending(&held.user, app.horizon().await?, now)).await? {
+        match app.store.commit(ending(&held.user, app.horizon().await?, doer, now)).await? {
             Commit::Done { .. } => return Ok(()),
             Commit::Conflict { .. } => {} // the record moved
         }
@@ -93,10 +107,11 @@ fn already(over: Refusal) -> Result<(), Failure> {
     }
 }
 
-fn ending(user: &User, horizon: std::time::Duration, now: Timestamp) -> Changes {
+fn ending(user: &User, horizon: Duration, doer: &Doer, now: Timestamp) -> Changes {
+    let entry = doer.did(Act::SessionsEnded, Target::User(user.id), now);
     let user = user.with_new_epoch(EndReason::Everywhere);
     let told = notice::user_ended(&user, horizon, now);
-    Changes::none().write(Row::User(user)).notice(told)
+    Changes::none().write(Row::User(user)).notice(told).audit(entry)
 }
 
 /// The caller's session with its user and client, if it may have tokens.

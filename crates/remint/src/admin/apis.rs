@@ -1,34 +1,36 @@
 //! Apis: the resource servers, with the credential by which each follows its feed. A secret is answered once, when it
 //! is made, and never again.
 
+use remint_core::audit::{Act, Target};
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::client::Api;
 use remint_core::id::ClientId;
 use remint_core::secret::ClientSecret;
 use serde_json::{Map, Value, json};
 
-use crate::admin::{AdminError, document, members, merged, refuse_members, with_secret};
+use crate::admin::{AdminError, By, Seen, differences, document, members, merged, refuse_members, with_secret};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
 use crate::store::{ApiById, Apis, ClientById, Clients, Commit};
 
 /// Makes an api, and answers its secret.
-pub async fn create(app: &App, mut input: Map<String, Value>) -> Result<Value, AdminError> {
+pub async fn create(app: &App, by: &By, mut input: Map<String, Value>) -> Result<Seen, AdminError> {
     refuse_members(&input, &["secret"])?;
     let secret = ClientSecret::from_random(app.entropy.bytes());
     input.insert("secret".into(), json!(secret.hash()));
     let api: Api = document(input)?;
-    if api.audience == *app.settings.issuer.audience() {
-        // Its tokens would open accounts: an account token is one whose audience is the issuer.
+    if app.settings.issuer.is_own(&api.audience) {
+        // Its tokens would open accounts, or administration: they are known by their audience.
         return Err(AdminError::invalid("audience", "is the public URL of this server: name the api otherwise"));
     }
     if app.store.read(ClientById(api.id.clone())).await?.is_some() {
         return Err(AdminError::exists("client", &api.id));
     }
     app.keyring.ensure(api.algorithm).await.map_err(super::keys::refused)?;
-    match app.store.commit(Changes::none().write(Row::Api(api.clone()))).await? {
-        Commit::Done { .. } => Ok(with_secret(view(&api), Some(&secret))),
+    let entry = by.did(Act::ApiCreated, Target::Api(api.id.clone()), app.clock.now());
+    match app.store.commit(Changes::none().write(Row::Api(api.clone())).audit(entry)).await? {
+        Commit::Done { .. } => Ok(with_secret(written(&api), Some(&secret))),
         Commit::Conflict { key: RowKey::Api(id), .. } if id == api.id => Err(AdminError::exists("api", id)),
         Commit::Conflict { .. } => Err(AdminError::exists("audience", &api.audience)),
     }
@@ -40,9 +42,15 @@ fn view(api: &Api) -> Value {
     Value::Object(view)
 }
 
+/// The api behind the commit that wrote it.
+fn written(api: &Api) -> Seen {
+    Seen { view: view(api), rev: api.rev.next() }
+}
+
 /// One api, by the `client_id` of its credential.
-pub async fn show(app: &App, id: &str) -> Result<Value, AdminError> {
-    Ok(view(&found(app, id).await?))
+pub async fn show(app: &App, id: &str) -> Result<Seen, AdminError> {
+    let api = found(app, id).await?;
+    Ok(Seen { view: view(&api), rev: api.rev })
 }
 
 async fn found(app: &App, id: &str) -> Result<Api, AdminError> {
@@ -54,10 +62,11 @@ async fn found(app: &App, id: &str) -> Result<Api, AdminError> {
 
 /// Changes members of an api (RFC 7396, one level; `null` takes the default). Its audience stays: tokens and clients
 /// name it.
-pub async fn update(app: &App, id: &str, input: &Map<String, Value>) -> Result<Value, AdminError> {
+pub async fn update(app: &App, by: &By, id: &str, input: &Map<String, Value>) -> Result<Seen, AdminError> {
     refuse_members(input, &["id", "secret"])?;
     for _ in 0..MAX_CONFLICTS {
         let before = found(app, id).await?;
+        by.expects(before.rev)?;
         let wanted: Api = document(merged(members(&before), input.clone()))?;
         if wanted.audience != before.audience {
             return Err(AdminError::invalid("audience", "cannot be changed: tokens and clients name it"));
@@ -65,11 +74,13 @@ pub async fn update(app: &App, id: &str, input: &Map<String, Value>) -> Result<V
         let after = Api { rev: before.rev, ..wanted };
         fits_its_clients(app, &after).await?;
         if after == before {
-            return Ok(view(&after));
+            return Ok(Seen { view: view(&after), rev: after.rev });
         }
         app.keyring.ensure(after.algorithm).await.map_err(super::keys::refused)?;
-        match app.store.commit(Changes::none().write(Row::Api(after.clone()))).await? {
-            Commit::Done { .. } => return Ok(view(&after)),
+        let names = differences(&members(&before), &members(&after));
+        let entry = by.did(Act::ApiChanged, Target::Api(after.id.clone()), app.clock.now()).names(names);
+        match app.store.commit(Changes::none().write(Row::Api(after.clone())).audit(entry)).await? {
+            Commit::Done { .. } => return Ok(written(&after)),
             Commit::Conflict { .. } => {} // changed by somebody else in between
         }
     }
@@ -94,12 +105,14 @@ pub async fn list(app: &App) -> Result<Value, AdminError> {
 }
 
 /// Makes a new secret; the old one is refused from now on.
-pub async fn rotate_secret(app: &App, id: &str) -> Result<Value, AdminError> {
+pub async fn rotate_secret(app: &App, by: &By, id: &str) -> Result<Seen, AdminError> {
     let secret = ClientSecret::from_random(app.entropy.bytes());
     for _ in 0..MAX_CONFLICTS {
         let api = Api { secret: secret.hash(), ..found(app, id).await? };
-        match app.store.commit(Changes::none().write(Row::Api(api.clone()))).await? {
-            Commit::Done { .. } => return Ok(with_secret(view(&api), Some(&secret))),
+        by.expects(api.rev)?;
+        let entry = by.did(Act::ApiSecretRotated, Target::Api(api.id.clone()), app.clock.now());
+        match app.store.commit(Changes::none().write(Row::Api(api.clone())).audit(entry)).await? {
+            Commit::Done { .. } => return Ok(with_secret(written(&api), Some(&secret))),
             Commit::Conflict { .. } => {} // changed by somebody else in between
         }
     }

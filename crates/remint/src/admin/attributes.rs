@@ -1,18 +1,19 @@
 //! Declarations of attributes: what a user record may hold, and who may write it. Never touches a record.
 
 use remint_core::attribute::{Declaration, is_proved};
+use remint_core::audit::{Act, Target};
 use remint_core::change::{Changes, Row};
 use remint_core::rev::Rev;
 use serde_json::{Map, Value, json};
 
-use crate::admin::{AdminError, document};
+use crate::admin::{AdminError, By, Seen, differences, document, members};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
 use crate::store::{Commit, DeclaredAttributes};
 
 /// Declares an attribute, or changes who may write it and how large it may be. Its type stays: records hold it.
-pub async fn declare(app: &App, input: Map<String, Value>) -> Result<Value, AdminError> {
+pub async fn declare(app: &App, by: &By, input: Map<String, Value>) -> Result<Seen, AdminError> {
     let wanted: Declaration = document(input)?;
     if is_proved(&wanted.name) {
         return Err(AdminError::invalid("name", "is a field of every record, written by verifying a phone number"));
@@ -28,9 +29,15 @@ pub async fn declare(app: &App, input: Map<String, Value>) -> Result<Value, Admi
             ));
         }
         let rev = before.map_or(Rev::NEW, |before| before.rev);
+        by.expects(rev)?;
+        if before.is_some_and(|before| Declaration { rev, ..wanted.clone() } == *before) {
+            return Ok(Seen { view: json!(wanted), rev });
+        }
+        let names = differences(&before.map(members).unwrap_or_default(), &members(&wanted));
+        let entry = by.did(Act::AttributeDeclared, Target::Attribute(wanted.name.clone()), app.clock.now());
         let row = Declaration { rev, ..wanted.clone() };
-        match app.store.commit(Changes::none().write(Row::Attribute(row))).await? {
-            Commit::Done { .. } => return Ok(json!(wanted)),
+        match app.store.commit(Changes::none().write(Row::Attribute(row)).audit(entry.names(names))).await? {
+            Commit::Done { .. } => return Ok(Seen { view: json!(wanted), rev: rev.next() }),
             Commit::Conflict { .. } => {} // declared by somebody else in between
         }
     }
@@ -47,6 +54,15 @@ pub(crate) fn fits_a_value(wanted: &Declaration) -> Result<(), AdminError> {
         ));
     }
     Ok(())
+}
+
+/// One declaration.
+pub async fn show(app: &App, name: &str) -> Result<Seen, AdminError> {
+    let missing = || AdminError::not_found("attribute", name);
+    let known = name.parse().map_err(|_| missing())?;
+    let declared = app.store.read(DeclaredAttributes).await?;
+    let found = declared.named(&known).ok_or_else(missing)?;
+    Ok(Seen { view: json!(found), rev: found.rev })
 }
 
 /// All declarations, by name.

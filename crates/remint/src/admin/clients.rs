@@ -2,6 +2,7 @@
 //! differently raises `pv`, and the feed tells it in the same commit. A secret is answered once and never again.
 
 use remint_core::attribute::is_field;
+use remint_core::audit::{Act, Target};
 use remint_core::change::{Changes, Row};
 use remint_core::client::{Api, Client};
 use remint_core::id::{AttributeName, ClientId};
@@ -9,7 +10,7 @@ use remint_core::notice;
 use remint_core::secret::ClientSecret;
 use serde_json::{Map, Value, json};
 
-use crate::admin::{AdminError, document, members, merged, refuse_members, with_secret};
+use crate::admin::{AdminError, By, Seen, differences, document, members, merged, refuse_members, with_secret};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
@@ -19,7 +20,7 @@ use crate::store::{ApiById, Apis, ClientById, Clients, Commit, DeclaredAttribute
 const KEPT: [&str; 3] = ["pv", "secret", "longest_life"];
 
 /// Makes a client. With `"confidential": true` it has a secret, which is in the answer.
-pub async fn create(app: &App, mut input: Map<String, Value>) -> Result<Value, AdminError> {
+pub async fn create(app: &App, by: &By, mut input: Map<String, Value>) -> Result<Seen, AdminError> {
     refuse_members(&input, &KEPT)?;
     let confidential = match input.remove("confidential") {
         None | Some(Value::Null | Value::Bool(false)) => false,
@@ -36,13 +37,15 @@ pub async fn create(app: &App, mut input: Map<String, Value>) -> Result<Value, A
     }
     let id = client.id.clone();
     let client = checked(app, client, None).await?;
-    match app.store.commit(Changes::none().write(Row::Client(client.clone()))).await? {
-        Commit::Done { .. } => Ok(with_secret(view(&client), secret.as_ref())),
+    by.may_change(None, &client)?;
+    let entry = by.did(Act::ClientCreated, Target::Client(id.clone()), app.clock.now());
+    match app.store.commit(Changes::none().write(Row::Client(client.clone())).audit(entry)).await? {
+        Commit::Done { .. } => Ok(with_secret(Seen { view: view(&client), rev: client.rev.next() }, secret.as_ref())),
         Commit::Conflict { .. } => Err(AdminError::exists("client", id)),
     }
 }
 
-async fn checked(app: &App, client: Client, before: Option<&Client>) -> Result<Client, AdminError> {
+pub(super) async fn checked(app: &App, client: Client, before: Option<&Client>) -> Result<Client, AdminError> {
     let apis: Vec<Api> = app.store.read(Apis).await?.iter().map(|api| Api::clone(api)).collect();
     let declared = app.store.read(DeclaredAttributes).await?;
     let is_there = |name: &AttributeName| is_field(name) || declared.named(name).is_some();
@@ -61,11 +64,12 @@ fn view(client: &Client) -> Value {
 }
 
 /// One client.
-pub async fn show(app: &App, id: &str) -> Result<Value, AdminError> {
-    Ok(view(&found(app, id).await?))
+pub async fn show(app: &App, id: &str) -> Result<Seen, AdminError> {
+    let client = found(app, id).await?;
+    Ok(Seen { view: view(&client), rev: client.rev })
 }
 
-async fn found(app: &App, id: &str) -> Result<Client, AdminError> {
+pub(super) async fn found(app: &App, id: &str) -> Result<Client, AdminError> {
     let missing = || AdminError::not_found("client", id);
     let known: ClientId = id.parse().map_err(|_| missing())?;
     let client = app.store.read(ClientById(known)).await?.ok_or_else(missing)?;
@@ -79,28 +83,28 @@ pub async fn list(app: &App) -> Result<Value, AdminError> {
 }
 
 /// Changes members of a client (RFC 7396, one level; `null` takes the default).
-pub async fn update(app: &App, id: &str, input: &Map<String, Value>) -> Result<Value, AdminError> {
+pub async fn update(app: &App, by: &By, id: &str, input: &Map<String, Value>) -> Result<Seen, AdminError> {
     refuse_members(input, &KEPT)?;
     refuse_members(input, &["id", "confidential"])?;
     let decide = |before: &Client| document(merged(members(before), input.clone()));
-    change(app, id, decide).await
+    change(app, by, Act::ClientChanged, id, decide).await
 }
 
 /// The client gets no more tokens, and those that it has die.
-pub async fn disable(app: &App, id: &str) -> Result<Value, AdminError> {
-    change(app, id, |before| Ok(Client { disabled: true, ..before.clone() })).await
+pub async fn disable(app: &App, by: &By, id: &str) -> Result<Seen, AdminError> {
+    change(app, by, Act::ClientDisabled, id, |before| Ok(Client { disabled: true, ..before.clone() })).await
 }
 
 /// The client gets tokens again; those that died stay dead.
-pub async fn enable(app: &App, id: &str) -> Result<Value, AdminError> {
-    change(app, id, |before| Ok(Client { disabled: false, ..before.clone() })).await
+pub async fn enable(app: &App, by: &By, id: &str) -> Result<Seen, AdminError> {
+    change(app, by, Act::ClientEnabled, id, |before| Ok(Client { disabled: false, ..before.clone() })).await
 }
 
 /// Makes a new secret; the old one is refused from now on. A public client becomes a confidential one.
-pub async fn rotate_secret(app: &App, id: &str) -> Result<Value, AdminError> {
+pub async fn rotate_secret(app: &App, by: &By, id: &str) -> Result<Seen, AdminError> {
     let secret = ClientSecret::from_random(app.entropy.bytes());
     let hash = secret.hash();
-    let view = change(app, id, |before| match before.secret {
+    let seen = change(app, by, Act::ClientSecretRotated, id, |before| match before.secret {
         Some(_) => Ok(Client { secret: Some(hash), ..before.clone() }),
         None => Err(AdminError::invalid(
             "client_id",
@@ -108,27 +112,33 @@ pub async fn rotate_secret(app: &App, id: &str) -> Result<Value, AdminError> {
         )),
     })
     .await?;
-    Ok(with_secret(view, Some(&secret)))
+    Ok(with_secret(seen, Some(&secret)))
 }
 
 /// Decides on the client as it stands, commits, and decides again where it moved.
 async fn change(
     app: &App,
+    by: &By,
+    act: Act,
     id: &str,
     decide: impl Fn(&Client) -> Result<Client, AdminError>,
-) -> Result<Value, AdminError> {
+) -> Result<Seen, AdminError> {
     for _ in 0..MAX_CONFLICTS {
         let before = found(app, id).await?;
+        by.expects(before.rev)?;
         let wanted = Client { rev: before.rev, ..decide(&before)? };
         let after = checked(app, wanted, Some(&before)).await?;
+        by.may_change(Some(&before), &after)?;
         if after == before {
-            return Ok(view(&after));
+            return Ok(Seen { view: view(&after), rev: after.rev });
         }
-        let told = notice::client_changed(&before, &after, &app.settings.timing, app.clock.now());
-        let changes =
-            Changes { notices: told.into_iter().collect(), ..Changes::none() }.write(Row::Client(after.clone()));
-        match app.store.commit(changes).await? {
-            Commit::Done { .. } => return Ok(view(&after)),
+        let now = app.clock.now();
+        let told = notice::client_changed(&before, &after, &app.settings.timing, now);
+        let names = differences(&members(&before), &members(&after));
+        let entry = by.did(act, Target::Client(after.id.clone()), now).names(names);
+        let changes = Changes { notices: told.into_iter().collect(), ..Changes::none() };
+        match app.store.commit(changes.write(Row::Client(after.clone())).audit(entry)).await? {
+            Commit::Done { .. } => return Ok(Seen { view: view(&after), rev: after.rev.next() }),
             Commit::Conflict { .. } => {} // changed by somebody else in between
         }
     }

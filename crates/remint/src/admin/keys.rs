@@ -3,7 +3,7 @@
 use remint_core::key::Purpose;
 use serde_json::{Value, json};
 
-use crate::admin::AdminError;
+use crate::admin::{AdminError, By};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::keyring::{KeyInfo, KeyringError, Rotated};
@@ -25,17 +25,17 @@ pub fn list(app: &App) -> Value {
 
 /// Rotates the keys of a purpose (`ES256`, ..., `refresh`). With `at_once` the new key signs before every verifier can
 /// know it.
-pub async fn rotate(app: &App, purpose: &str, at_once: bool) -> Result<Value, AdminError> {
+pub async fn rotate(app: &App, by: &By, purpose: &str, at_once: bool) -> Result<Value, AdminError> {
     let purpose: Purpose = purpose.parse().map_err(|bad| AdminError::invalid("purpose", bad))?;
-    Ok(match app.keyring.rotate(purpose, at_once).await.map_err(refused)? {
+    Ok(match app.keyring.rotate(purpose, at_once, by.doer()).await.map_err(refused)? {
         Rotated::Now { kid, early } => json!({ "kid": kid, "signs": true, "early": early }),
         Rotated::Later { kid, signs_at } => json!({ "kid": kid, "signs": false, "signs_at": signs_at.secs() }),
     })
 }
 
 /// Withdraws a key that must not be believed any more.
-pub async fn withdraw(app: &App, kid: &str) -> Result<Value, AdminError> {
-    let withdrawn = app.keyring.withdraw(kid).await.map_err(refused)?;
+pub async fn withdraw(app: &App, by: &By, kid: &str) -> Result<Value, AdminError> {
+    let withdrawn = app.keyring.withdraw(kid, by.doer()).await.map_err(refused)?;
     Ok(json!({ "kid": kid, "current": withdrawn.current, "sessions_ended": withdrawn.sessions_ended }))
 }
 

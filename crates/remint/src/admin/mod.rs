@@ -1,18 +1,34 @@
 //! What an administrator can do: users, clients, apis, attributes, sessions, keys. Each operation reads, decides by the
-//! rules of `remint_core`, commits with what the feed must tell, and decides again where somebody else was first. Never
-//! asks who the caller is: the control socket lets in only who may do everything.
+//! rules of `remint_core`, commits with what the feed must tell and what the audit log keeps, and decides again where
+//! somebody else was first. Never asks who the caller is, nor whether they may come in: the door says it in [`By`].
 
+use remint_core::administration::Lacking;
+use remint_core::rev::Rev;
 use serde_json::{Map, Value, json};
 
 pub mod apis;
 pub mod attributes;
+pub mod audit;
+mod by;
 pub mod checks;
 pub mod clients;
 pub mod keys;
+pub mod page;
+pub mod preview;
 pub mod sessions;
 pub mod users;
 
+pub use self::by::{By, Expected};
 use crate::failure::Failure;
+
+/// One thing as it is now, with the version that it is at.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What is answered of it.
+    pub view: Value,
+    /// Its version: the `ETag`.
+    pub rev: Rev,
+}
 
 /// Why an administrator's wish was not done. Each says what to do.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -41,6 +57,12 @@ pub enum AdminError {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// It is not at the version that the caller expects (RFC 9110 section 13.1.1).
+    #[error("it was changed since you read it: read it again, and decide anew")]
+    Moved,
+    /// The caller lacks what they would grant.
+    #[error(transparent)]
+    Lacking(Lacking),
     /// The server could not.
     #[error(transparent)]
     Failed(Failure),
@@ -124,9 +146,15 @@ fn clone((name, value): (&String, &Value)) -> (String, Value) {
 }
 
 /// A secret for its owner, shown this once.
-fn with_secret(mut view: Value, secret: Option<&remint_core::secret::ClientSecret>) -> Value {
-    if let (Value::Object(members), Some(secret)) = (&mut view, secret) {
+fn with_secret(mut seen: Seen, secret: Option<&remint_core::secret::ClientSecret>) -> Seen {
+    if let (Value::Object(members), Some(secret)) = (&mut seen.view, secret) {
         members.insert("client_secret".into(), json!(secret.reveal()));
     }
-    view
+    seen
+}
+
+/// The names of the members in which two documents differ.
+fn differences(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
+    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    names.filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::DevError;
 use super::facts::Secrets;
 use super::speed::Speed;
-use crate::admin::{AdminError, apis, attributes, clients, users};
+use crate::admin::{AdminError, By, apis, attributes, clients, users};
 use crate::app::App;
 
 /// The user's name and password, for everybody to know.
@@ -42,14 +42,19 @@ pub(super) async fn seed(app: &App, speed: Speed, rescale: bool) -> Result<Secre
 
 async fn seeded(app: &App, speed: Speed, rescale: bool) -> Result<Secrets, AdminError> {
     for (name, writable_by) in [("nickname", "user"), ("role", "admin")] {
-        attributes::declare(app, object(json!({ "name": name, "type": "string", "writable_by": writable_by }))).await?;
+        attributes::declare(
+            app,
+            &By::operator(),
+            object(json!({ "name": name, "type": "string", "writable_by": writable_by })),
+        )
+        .await?;
     }
     let kept = Secrets::kept(&app.settings.data);
     let api = match apis::show(app, API).await {
         Ok(_) => None,
         Err(AdminError::NotFound { .. }) => {
             let api = json!({ "id": API, "audience": API, "scopes": "read write" });
-            Some(apis::create(app, object(api)).await?)
+            Some(apis::create(app, &By::operator(), object(api)).await?.view)
         }
         Err(error) => return Err(error),
     };
@@ -61,12 +66,14 @@ async fn seeded(app: &App, speed: Speed, rescale: bool) -> Result<Secrets, Admin
     let api = match (secret(api.as_ref()), kept.as_ref()) {
         (Some(made), _) => made,
         (None, Some(kept)) => kept.api.clone(),
-        (None, None) => secret(Some(&apis::rotate_secret(app, API).await?)).unwrap_or_default(),
+        (None, None) => secret(Some(&apis::rotate_secret(app, &By::operator(), API).await?.view)).unwrap_or_default(),
     };
     let service = match (secret(service.as_ref()), kept) {
         (Some(made), _) => made,
         (None, Some(kept)) => kept.service,
-        (None, None) => secret(Some(&clients::rotate_secret(app, SERVICE).await?)).unwrap_or_default(),
+        (None, None) => {
+            secret(Some(&clients::rotate_secret(app, &By::operator(), SERVICE).await?.view)).unwrap_or_default()
+        }
     };
     Ok(Secrets { api, service })
 }
@@ -91,7 +98,9 @@ async fn client(
     confidential: bool,
 ) -> Result<Option<Value>, AdminError> {
     match clients::show(app, id).await {
-        Ok(_) if rescale => clients::update(app, id, &object(json!({ "policy": policy }))).await.map(|_| None),
+        Ok(_) if rescale => {
+            clients::update(app, &By::operator(), id, &object(json!({ "policy": policy }))).await.map(|_| None)
+        }
         Ok(_) => Ok(None),
         Err(AdminError::NotFound { .. }) => {
             let origins: &[&str] = if confidential { &[] } else { &ORIGINS };
@@ -100,7 +109,7 @@ async fn client(
                 "first_party": !confidential, "policy": policy, "origins": origins, "apis": [API],
                 "scopes": "read write", "mapping": { "nickname": "nickname", "role": "role", "phone_number": "phone_number" },
             });
-            clients::create(app, object(new)).await.map(Some)
+            clients::create(app, &By::operator(), object(new)).await.map(|made| Some(made.view))
         }
         Err(error) => Err(error),
     }
@@ -112,10 +121,11 @@ async fn user(app: &App) -> Result<(), AdminError> {
         Err(AdminError::NotFound { .. }) => {
             let new = users::NewUser {
                 identifiers: vec![IDENTIFIER.to_owned()],
+                external_id: None,
                 password: Some(PASSWORD.to_owned()),
                 attributes: object(json!({ "nickname": "ada", "role": "engineer" })),
             };
-            users::create(app, new).await.map(drop)
+            users::create(app, &By::operator(), new).await.map(drop)
         }
         Err(error) => Err(error),
     }

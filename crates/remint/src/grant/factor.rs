@@ -119,7 +119,8 @@ pub async fn finish(app: &App, client: &Client, answer: &Answer) -> Result<Issue
         login::grantable(app, &client, &session, &wanted)?;
         let changes = login::expecting(changes, &user, &password, &client)
             .delete(RowKey::Challenge(id), challenge.rev)
-            .reset(counted.counter());
+            .reset(counted.counter())
+            .audit(login::entry(answer.address, &session, now));
         match app.store.commit(changes).await? {
             Commit::Done { .. } => {
                 app.throttle.succeeded(counted);

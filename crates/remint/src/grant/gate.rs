@@ -1,6 +1,7 @@
 //! The one gate: every path to a token passes [`may_issue`], and only it makes a [`Permit`], without which nothing is
 //! minted. Reads nothing, writes nothing.
 
+use remint_core::administration::Administration;
 use remint_core::client::{Client, Transport};
 use remint_core::factor;
 use remint_core::policy::Policy;
@@ -24,6 +25,8 @@ pub enum Kind {
     CookieRefresh,
     /// A backend swaps its caller's session cookie for a token of its own audience: `POST /session/exchange`.
     Exchange,
+    /// A backend vouches for a person whom it knows: `POST /admin/api/sessions`.
+    Vouched,
 }
 
 /// Leave to mint for exactly this user, client and session. Only the gate makes one.
@@ -107,7 +110,8 @@ fn kind_fits(client: &Client, kind: Kind) -> Result<(), Refusal> {
         (Kind::Login | Kind::Renewal | Kind::AccountChange | Kind::CookieRefresh, _) if !client.first_party => {
             Err(Refusal::NotFirstParty)
         }
-        (Kind::Login | Kind::Renewal | Kind::AccountChange, _) | (Kind::Exchange, Policy::Cookie { .. }) => Ok(()),
+        (Kind::Login | Kind::Renewal | Kind::AccountChange | Kind::Vouched, _)
+        | (Kind::Exchange, Policy::Cookie { .. }) => Ok(()),
         (Kind::Refresh, Policy::Refresh { .. }) if client.transport == Transport::Body => Ok(()),
         (Kind::CookieRefresh, Policy::Refresh { .. }) if client.transport == Transport::Cookie => Ok(()),
         (Kind::Refresh | Kind::CookieRefresh, _) => Err(Refusal::GrantNotAllowed { grant: "refresh_token" }),
@@ -126,4 +130,30 @@ pub fn may_issue_to_client(client: &Client) -> Result<ClientPermit<'_>, Refusal>
         return Err(Refusal::GrantNotAllowed { grant: "client_credentials" });
     }
     Ok(ClientPermit(client))
+}
+
+/// Leave to mint a client's token for the admin API. Only the gate makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct AdminPermit<'a> {
+    client: &'a Client,
+    administration: &'a Administration,
+}
+
+impl<'a> AdminPermit<'a> {
+    /// The client.
+    pub const fn client(&self) -> &'a Client {
+        self.client
+    }
+
+    /// What it may do.
+    pub const fn administration(&self) -> &'a Administration {
+        self.administration
+    }
+}
+
+/// Whether this client may have a token for the admin API.
+pub fn may_administer(client: &Client) -> Result<AdminPermit<'_>, Refusal> {
+    let ClientPermit(client) = may_issue_to_client(client)?;
+    let administration = client.administration.as_ref().ok_or(Refusal::UnknownResource)?;
+    Ok(AdminPermit { client, administration })
 }

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::grant::gate::{ClientPermit, Permit};
+use crate::grant::gate::{AdminPermit, ClientPermit, Permit};
 use crate::mint::AccessToken;
 use crate::store::ApiFor;
 
-/// Account tokens are read by the issuer alone, so their algorithm is ours to choose.
+/// Account tokens and those for the admin API are read by the issuer alone, so their algorithm is ours to choose.
 const ACCOUNT_ALGORITHM: Algorithm = Algorithm::Es256;
 
 /// What the caller asked for beside the token itself.
@@ -49,6 +49,8 @@ pub struct Issued {
     pub refresh_token: Option<RefreshText>,
     /// What is handed out in a cookie.
     pub carried: Option<Carried>,
+    /// What a backend is to put into a cookie itself.
+    pub handed: Option<Proof>,
     /// What a page is told in the place of tokens.
     pub page: Option<Page>,
 }
@@ -71,6 +73,16 @@ pub enum Proof {
     Session(SessionCookie),
     /// The refresh token of a client whose transport is a cookie.
     Refresh(RefreshText),
+}
+
+impl Proof {
+    /// The value of its cookie.
+    pub fn reveal(&self) -> String {
+        match self {
+            Self::Session(cookie) => cookie.reveal(),
+            Self::Refresh(token) => token.reveal().to_owned(),
+        }
+    }
 }
 
 /// What a page of the cookie policy is told of its session.
@@ -97,6 +109,11 @@ impl Issued {
     pub fn with_cookie(self, proof: Proof, session: &Session, now: Timestamp) -> Self {
         let (client, lasts) = (session.client.clone(), session.absolute_at.since(now));
         Self { carried: Some(Carried { client, proof, lasts }), ..self }
+    }
+
+    /// For a backend, which sets the cookie on its own host: it gets the value, and no cookie.
+    pub fn for_a_backend(self) -> Self {
+        Self { handed: self.carried.map(|carried| carried.proof), carried: None, ..self }
     }
 }
 
@@ -152,6 +169,7 @@ pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Ti
         account_token: if wanted.account { Some(account()?) } else { None },
         refresh_token: None,
         carried: None,
+        handed: None,
         page: None,
     })
 }
@@ -173,6 +191,7 @@ async fn for_page(app: &App, permit: Permit<'_>, now: Timestamp) -> Result<Issue
         account_token: None,
         refresh_token: None,
         carried: None,
+        handed: None,
         page: Some(page),
     })
 }
@@ -213,6 +232,33 @@ pub async fn for_client(
         account_token: None,
         refresh_token: None,
         carried: None,
+        handed: None,
+        page: None,
+    })
+}
+
+/// Mints a client's token for the admin API (RFC 8707): all its administrative scopes, or those that it asks for.
+pub fn for_administrator(
+    app: &App,
+    permit: AdminPermit<'_>,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Issued, Failure> {
+    let given = &permit.administration().scopes;
+    let scope = wanted.scope.as_ref().unwrap_or(given);
+    if !scope.is_subset(given) {
+        return Err(Refusal::ScopeExceeded.into());
+    }
+    let admin = app.settings.issuer.admin();
+    let claims = TokenClaims::of_administrator(issuing(app, now), permit.client(), admin, scope);
+    Ok(Issued {
+        access_token: Some(app.mint.access_token(&claims, ACCOUNT_ALGORITHM)?.token),
+        expires_in: claims.expires_in(now),
+        scope: claims.scope().clone(),
+        account_token: None,
+        refresh_token: None,
+        carried: None,
+        handed: None,
         page: None,
     })
 }

@@ -6,13 +6,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use remint_core::change::{Changes, PasswordRow, Row, RowKey};
+use remint_core::audit::{Act, Actor, Doer, Entry, Target};
+use remint_core::change::{Changes, PasswordRow, Row, RowKey, Take};
 use remint_core::client::Client;
 use remint_core::code::HalfLogin;
 use remint_core::cookie::SessionCookie;
 use remint_core::event::{Cause, Initiator};
 use remint_core::factor;
-use remint_core::id::SessionId;
+use remint_core::id::{SessionId, UserId};
 use remint_core::notice;
 use remint_core::policy::Policy;
 use remint_core::refresh::Chain;
@@ -58,12 +59,15 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
     }
     let typed: Option<CanonicalIdentifier> = attempt.identifier.parse().ok();
     let _place = app.logging_in.enter(typed.as_ref().map_or("", CanonicalIdentifier::as_str)).await;
-    let counted = count(app, typed.as_ref(), attempt).await?;
+    let (counted, known) = count(app, typed.as_ref(), attempt).await?;
     let (mut before, mut allowed) = (None, None);
     for _ in 0..MAX_CONFLICTS {
         let proved = match authenticate(app, typed.as_ref(), attempt, before.as_ref()).await {
             Ok(proved) => proved,
-            Err(failure) => return Err(uncounted(app, counted, failure).await),
+            Err(failure) => {
+                tell_of_failure(app, client, attempt, &counted, known, &failure).await;
+                return Err(uncounted(app, counted, failure).await);
+            }
         };
         let client = app.store.read(ClientById(client.id.clone())).await?.ok_or(Refusal::BadClient)?;
         let (now, amr) = (app.clock.now(), factor::amr_of_login(&proved.user));
@@ -90,6 +94,7 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
             continue;
         }
         let changes = proved.expected(changes, &client).reset(counted.counter());
+        let changes = changes.audit(entry(attempt.address, &session, now));
         match app.store.commit(changes).await? {
             Commit::Done { .. } => {
                 app.throttle.succeeded(counted);
@@ -106,13 +111,55 @@ async fn count(
     app: &App,
     typed: Option<&CanonicalIdentifier>,
     attempt: &Attempt,
-) -> Result<throttle::Attempt, Failure> {
+) -> Result<(throttle::Attempt, Option<UserId>), Failure> {
     let found = account_of(app, typed).await?;
     let account = match &found {
         Some(account) => throttle::Account::Known(account.user.id),
         None => throttle::Account::Unknown(typed.map_or(attempt.identifier.as_str(), CanonicalIdentifier::as_str)),
     };
-    Ok(app.throttle.attempt(&app.store, account, attempt.address, app.clock.now()).await?)
+    let counted = app.throttle.attempt(&app.store, account, attempt.address, app.clock.now()).await?;
+    Ok((counted, found.map(|account| account.user.id)))
+}
+
+/// What the audit log keeps of a log-in.
+pub(super) fn entry(address: IpAddr, session: &Session, now: Timestamp) -> Entry {
+    let act = if session.rev == Rev::NEW { Act::LogIn } else { Act::Reauthenticated };
+    let doer = Doer::at(Actor::User(session.user), address);
+    doer.did(act, Target::User(session.user), now).session(&session.client, session.sid).names(&session.amr)
+}
+
+/// The most failed log-ins that are told of in an hour, of accounts that there are and of those that there are not: a
+/// flood of the second kind must not hide the first.
+const FAILURES_TOLD: u32 = 1000;
+const FAILURES_WINDOW: Duration = Duration::from_secs(3600);
+
+/// Tells the audit log of a wrong password: the first of each account in a window. What was typed is told to nobody: it
+/// may be the password. Whether it is told or not takes the same commit.
+async fn tell_of_failure(
+    app: &App,
+    client: &Client,
+    attempt: &Attempt,
+    counted: &throttle::Attempt,
+    known: Option<UserId>,
+    failure: &Failure,
+) {
+    if !matches!(failure, Failure::Refused(Refusal::BadCredentials)) {
+        return;
+    }
+    let now = app.clock.now();
+    let (target, all) = match known {
+        Some(user) => (Target::User(user), "audit:login.failed:known"),
+        None => (Target::Unknown, "audit:login.failed:unknown"),
+    };
+    let take = |key: String, limit, window| Take { key, limit, window, at: now };
+    let entry = Doer::at(Actor::Nobody, attempt.address)
+        .did(Act::LogInFailed, target, now)
+        .client(&client.id)
+        .within(take(format!("audit:{}", counted.counter()), 1, app.settings.limits.login_window))
+        .within(take(all.to_owned(), FAILURES_TOLD, FAILURES_WINDOW));
+    if let Err(error) = app.store.commit(Changes::none().audit(entry)).await {
+        tracing::warn!(%error, "a failed log-in is not in the audit log");
+    }
 }
 
 /// Where nothing was compared, or no code could be sent, the attempt was none: whoever is turned away by overload and comes

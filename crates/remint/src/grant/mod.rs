@@ -1,5 +1,6 @@
 //! The ways to a token, one file each. All pass the gate; none signs (that is `mint`'s) and none speaks HTTP.
 
+pub mod backend;
 pub mod client_credentials;
 pub mod cookie;
 pub mod desk;

@@ -1,8 +1,10 @@
 //! The refresh grant (RFC 6749 section 6): read, decide, commit, sign, answer. The rules are
 //! [`remint_core::refresh`]'s; this file only carries them out. Never echoes a presented token.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use remint_core::audit::{Act, Doer, Target};
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::client::Client;
 use remint_core::id::{Audience, ClientId};
@@ -32,15 +34,16 @@ pub struct Granted {
 /// The salt that tokens of unknown sessions are checked against: the work is the same.
 const DUMMY_SALT: Salt = Salt::from_bytes([0; 16]);
 
-/// Answers a presented refresh token. `client` is authenticated as it must be.
+/// Answers a refresh token that was presented from an address. `client` is authenticated as it must be.
 pub async fn refresh(
     app: &App,
     client: &Client,
     presented: &str,
+    from: IpAddr,
     interactive: bool,
     wanted: &Wanted,
 ) -> Result<Issued, Failure> {
-    answered(app, client, presented, interactive, wanted, Kind::Refresh).await
+    answered(app, client, (presented, from), interactive, wanted, Kind::Refresh).await
 }
 
 /// Answers a refresh token that came in a cookie of `client`'s page.
@@ -48,23 +51,24 @@ pub async fn refresh_by_cookie(
     app: &App,
     client: &Client,
     presented: &str,
+    from: IpAddr,
     interactive: bool,
 ) -> Result<Issued, Failure> {
     let wanted = Wanted { account: true, ..Wanted::default() };
-    answered(app, client, presented, interactive, &wanted, Kind::CookieRefresh).await
+    answered(app, client, (presented, from), interactive, &wanted, Kind::CookieRefresh).await
 }
 
 async fn answered(
     app: &App,
     client: &Client,
-    presented: &str,
+    (presented, from): (&str, IpAddr),
     interactive: bool,
     wanted: &Wanted,
     kind: Kind,
 ) -> Result<Issued, Failure> {
     let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
     let proved = read(app, &token).await?; // a forger takes nobody's turn at the desk
-    let asked = Asked { client: &client.id, token: &token, interactive, wanted, kind };
+    let asked = Asked { client: &client.id, token: &token, from, interactive, wanted, kind };
     let decide = |waited: bool| {
         let first = Some(proved).filter(|_| !waited); // whoever waited for its turn reads again
         decide(app, asked, first)
@@ -84,6 +88,7 @@ async fn answered(
 struct Asked<'a> {
     client: &'a ClientId,
     token: &'a RefreshToken,
+    from: IpAddr,
     interactive: bool,
     wanted: &'a Wanted,
     kind: Kind,
@@ -91,7 +96,7 @@ struct Asked<'a> {
 
 /// What makes two presentations the same question.
 fn alike(presented: &str, asked: Asked<'_>) -> SecretHash {
-    let Asked { client, token: _, interactive, wanted: Wanted { resource, scope, account }, kind } = asked;
+    let Asked { client, token: _, from: _, interactive, wanted: Wanted { resource, scope, account }, kind } = asked;
     let flags = [interactive, *account, resource.is_some(), scope.is_some()].map(u8::from);
     let texts = [
         client.as_str(),
@@ -104,7 +109,7 @@ fn alike(presented: &str, asked: Asked<'_>) -> SecretHash {
 }
 
 async fn decide(app: &App, asked: Asked<'_>, mut first: Option<(Held, Genuine)>) -> Result<Granted, Failure> {
-    let Asked { client, token, interactive, wanted, kind } = asked;
+    let Asked { client, token, from, interactive, wanted, kind } = asked;
     for _ in 0..MAX_CONFLICTS {
         let (held, genuine) = match first.take() {
             Some(proved) => proved,
@@ -115,7 +120,7 @@ async fn decide(app: &App, asked: Asked<'_>, mut first: Option<(Held, Genuine)>)
         let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
         let permitted = gate::may_issue(&held.user, &held.client, &held.session, kind, now)
             .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
-        let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), now);
+        let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), from, now);
         if changes.is_empty() {
             return answer(held, decision, permitted); // it counts as of its read
         }
@@ -159,15 +164,29 @@ fn setting(app: &App, client: &Client, now: Timestamp) -> Setting {
 }
 
 /// What is to be written. Where the gate says no, only a theft verdict is.
-fn changes(timing: &Timing, held: &Held, decision: &Decision, permitted: bool, now: Timestamp) -> Changes {
+fn changes(
+    timing: &Timing,
+    held: &Held,
+    decision: &Decision,
+    permitted: bool,
+    from: IpAddr,
+    now: Timestamp,
+) -> Changes {
     match (&decision.session, &decision.answer) {
         (Some(session), Err(_)) => Changes::none()
             .write(Row::Session(session.clone()))
             .expect(RowKey::Client(held.client.id.clone()), held.client.rev) // its apis must be those that are told
-            .notice(notice::session_ended(session, &held.client, EndReason::Theft, timing, now)),
+            .notice(notice::session_ended(session, &held.client, EndReason::Theft, timing, now))
+            .audit(theft(held, from, now)),
         (Some(session), Ok(_)) if permitted => Changes::none().write(Row::Session(session.clone())),
         (Some(_) | None, _) => Changes::none(),
     }
+}
+
+/// The verdict is the server's, over what came from this address: thief or victim, it cannot be said.
+fn theft(held: &Held, from: IpAddr, now: Timestamp) -> remint_core::audit::Entry {
+    let doer = Doer { from: from.to_string(), ..Doer::server() };
+    doer.did(Act::Theft, Target::User(held.user.id), now).session(&held.client.id, held.session.sid)
 }
 
 fn answer(held: Held, decision: Decision, permitted: Result<(), Refusal>) -> Result<Granted, Failure> {

@@ -7,10 +7,16 @@ use crate::account::record;
 use crate::app::App;
 use crate::grant::issue::Issued;
 use crate::http::body::Json;
+use crate::http::caller::Caller;
 use crate::http::error::BearerError;
 use crate::http::session::Account;
 
 /// A JSON object of attributes; `null` removes one. An unknown or unwritable one is refused by name.
-pub async fn patch(State(app): State<App>, Account(bearer): Account, body: Json) -> Result<Issued, BearerError> {
-    Ok(record::patch(&app, &bearer, &body.0).await?)
+pub async fn patch(
+    State(app): State<App>,
+    caller: Caller,
+    Account(bearer): Account,
+    body: Json,
+) -> Result<Issued, BearerError> {
+    Ok(record::patch(&app, &bearer, &body.0, &caller.person(&bearer)).await?)
 }

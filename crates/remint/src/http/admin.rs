@@ -1,48 +1,133 @@
-//! The administrative endpoints, under `/admin/api`. JSON in, JSON out; errors are `error`, `error_description` and,
-//! where one member is to blame, `field`. Served on the control socket only. Never decides: that is the admin room's.
+//! The administrative endpoints, under `/admin/api`: one table of them, each with what it needs. JSON in, JSON out;
+//! errors are `error`, `error_description` and, where one member is to blame, `field`. Served on the control socket, and
+//! on the network behind the door. Never decides: that is the admin room's.
 
-use axum::extract::{Path, Query, State};
+mod door;
+pub mod openapi;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json as Reply, Router};
-use http::StatusCode;
-use http::header::CACHE_CONTROL;
+use axum::routing::{self, MethodRouter};
+use axum::{Extension, Json as Reply, Router};
+use http::header::{CACHE_CONTROL, ETAG};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use remint_core::administration::AdminScope::{
+    self, Audit, Clients, Keys, Sessions, SessionsOpen, UsersRead, UsersWrite,
+};
 use remint_core::refusal::Refusal;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::admin::{AdminError, apis, attributes, checks, clients, keys, sessions, users};
+pub use self::door::Door;
+use self::door::{Guarded, admit, etag};
+use crate::admin::{AdminError, By, Seen, apis, attributes, audit, checks, clients, keys, preview, sessions, users};
 use crate::app::App;
 use crate::failure::{BadRequest, Failure};
+use crate::grant::issue::Issued;
 use crate::http::body::Json;
 use crate::http::error::OAuthError;
 
-/// The administrative router.
+/// One endpoint.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Its method.
+    pub method: Method,
+    /// Its path behind `/admin/api`, with names in braces.
+    pub path: &'static str,
+    /// The scopes that a token must carry, all of them.
+    pub needs: &'static [AdminScope],
+}
+
+/// An endpoint and what answers it.
+struct Row(Endpoint, MethodRouter<App>);
+
+macro_rules! rows {
+    ($($name:ident: $method:ident),*) => {
+        $(fn $name<H, T>(path: &'static str, needs: &'static [AdminScope], handler: H) -> Row
+        where
+            H: Handler<T, App>,
+            T: 'static,
+        {
+            Row(Endpoint { method: Method::$method, path, needs }, routing::$name(handler))
+        })*
+    };
+}
+
+rows!(get: GET, post: POST, patch: PATCH, delete: DELETE);
+
+/// All endpoints. What is not here is not there.
+fn table() -> Vec<Row> {
+    vec![
+        get("/users", &[UsersRead], list_users),
+        post("/users", &[UsersWrite], create_user),
+        get("/users/{user}", &[UsersRead], show_user),
+        patch("/users/{user}", &[UsersWrite], patch_user),
+        delete("/users/{user}", &[UsersWrite], delete_user),
+        post("/users/{user}/disable", &[UsersWrite], disable_user),
+        post("/users/{user}/enable", &[UsersWrite], enable_user),
+        post("/users/{user}/unlock", &[UsersWrite], unlock_user),
+        post("/users/{user}/password", &[UsersWrite], set_password),
+        delete("/users/{user}/phone", &[UsersWrite], remove_phone),
+        get("/users/{user}/sessions", &[Sessions], list_sessions),
+        delete("/users/{user}/sessions", &[Sessions], end_sessions),
+        get("/sessions", &[Sessions], page_sessions),
+        post("/sessions", &[SessionsOpen], open_session),
+        get("/sessions/{sid}", &[Sessions], show_session),
+        delete("/sessions/{sid}", &[Sessions], end_session),
+        get("/attributes", &[Clients], list_attributes),
+        post("/attributes", &[Clients], declare_attribute),
+        get("/attributes/{name}", &[Clients], show_attribute),
+        get("/apis", &[Clients], list_apis),
+        post("/apis", &[Clients], create_api),
+        get("/apis/{id}", &[Clients], show_api),
+        patch("/apis/{id}", &[Clients], update_api),
+        post("/apis/{id}/secret", &[Clients], rotate_api_secret),
+        get("/clients", &[Clients], list_clients),
+        post("/clients", &[Clients], create_client),
+        get("/clients/{id}", &[Clients], show_client),
+        patch("/clients/{id}", &[Clients], update_client),
+        post("/clients/{id}/disable", &[Clients], disable_client),
+        post("/clients/{id}/enable", &[Clients], enable_client),
+        post("/clients/{id}/secret", &[Clients], rotate_client_secret),
+        post("/clients/{id}/mapping/preview", &[Clients, UsersRead], preview_mapping),
+        get("/keys", &[Keys], list_keys),
+        post("/keys", &[Keys], rotate_key),
+        delete("/keys/{kid}", &[Keys], withdraw_key),
+        get("/audit", &[Audit], list_audit),
+        get("/checks", &[Clients], list_checks),
+    ]
+}
+
+/// All endpoints with what they need.
+pub fn endpoints() -> Vec<Endpoint> {
+    table().into_iter().map(|Row(endpoint, _)| endpoint).collect()
+}
+
+/// The administrative router of the control socket: whoever may connect may do everything.
 pub fn router(app: App) -> Router {
-    Router::new()
-        .route("/admin/api/users", get(list_users).post(create_user))
-        .route("/admin/api/users/{user}", get(show_user).patch(patch_user).delete(delete_user))
-        .route("/admin/api/users/{user}/disable", post(disable_user))
-        .route("/admin/api/users/{user}/enable", post(enable_user))
-        .route("/admin/api/users/{user}/unlock", post(unlock_user))
-        .route("/admin/api/users/{user}/password", post(set_password))
-        .route("/admin/api/users/{user}/phone", axum::routing::delete(remove_phone))
-        .route("/admin/api/users/{user}/sessions", get(list_sessions).delete(end_sessions))
-        .route("/admin/api/sessions/{sid}", axum::routing::delete(end_session))
-        .route("/admin/api/attributes", get(list_attributes).post(declare_attribute))
-        .route("/admin/api/apis", get(list_apis).post(create_api))
-        .route("/admin/api/apis/{id}", get(show_api).patch(update_api))
-        .route("/admin/api/apis/{id}/secret", post(rotate_api_secret))
-        .route("/admin/api/clients", get(list_clients).post(create_client))
-        .route("/admin/api/clients/{id}", get(show_client).patch(update_client))
-        .route("/admin/api/clients/{id}/disable", post(disable_client))
-        .route("/admin/api/clients/{id}/enable", post(enable_client))
-        .route("/admin/api/clients/{id}/secret", post(rotate_client_secret))
-        .route("/admin/api/keys", get(list_keys).post(rotate_key))
-        .route("/admin/api/keys/{kid}", axum::routing::delete(withdraw_key))
-        .route("/admin/api/checks", get(list_checks))
+    guarded(&app, Door::Socket)
         .fallback(|| async { AdminError::NotFound { what: "endpoint", name: "that path".into() } })
         .with_state(app)
+}
+
+/// The administrative router of the network. No page may read it: there is no CORS.
+pub fn network(app: &App) -> Router<App> {
+    guarded(app, Door::Network)
+}
+
+fn guarded(app: &App, door: Door) -> Router<App> {
+    let add = |router: Router<App>, Row(Endpoint { path, needs, .. }, handler): Row| {
+        let guard = Guarded { app: app.clone(), door, needs };
+        router.route(&format!("/admin/api{path}"), handler.route_layer(from_fn_with_state(guard, admit)))
+    };
+    let router = table().into_iter().fold(Router::new(), add);
+    router.route("/admin/api/openapi.json", routing::get(openapi::document))
 }
 
 impl IntoResponse for AdminError {
@@ -50,6 +135,8 @@ impl IntoResponse for AdminError {
         let (status, error, field) = match &self {
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found", None),
             Self::Exists { .. } => (StatusCode::CONFLICT, "exists", None),
+            Self::Moved => (StatusCode::PRECONDITION_FAILED, "precondition_failed", None),
+            Self::Lacking(_) => (StatusCode::FORBIDDEN, "insufficient_scope", None),
             Self::Invalid { field, .. } => (StatusCode::BAD_REQUEST, "invalid_request", field.clone()),
             Self::Failed(Failure::Refused(Refusal::Attribute(_))) => {
                 (StatusCode::BAD_REQUEST, "invalid_request", Some("attributes".to_owned()))
@@ -73,76 +160,102 @@ impl IntoResponse for AdminError {
 /// What an operation came to.
 type Done = Result<Answer, AdminError>;
 
-/// JSON that nobody keeps.
-struct Answer(StatusCode, Value);
+/// JSON that nobody keeps, with the version of what it shows.
+struct Answer(StatusCode, Value, Option<HeaderValue>);
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        (self.0, [(CACHE_CONTROL, "no-store")], Reply(self.1)).into_response()
+        let mut response = (self.0, [(CACHE_CONTROL, "no-store")], Reply(self.1)).into_response();
+        if let Some(tag) = self.2 {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        response
     }
 }
 
 const fn ok(value: Value) -> Done {
-    Ok(Answer(StatusCode::OK, value))
+    Ok(Answer(StatusCode::OK, value, None))
 }
 
-const fn made(value: Value) -> Done {
-    Ok(Answer(StatusCode::CREATED, value))
+fn seen(seen: Seen) -> Done {
+    Ok(Answer(StatusCode::OK, seen.view, HeaderValue::from_str(&etag(seen.rev)).ok()))
 }
 
-/// The largest and the usual page of a list.
-const MAX_PAGE: usize = 1000;
-const PAGE: usize = 100;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    after: Option<String>,
-    limit: Option<usize>,
+fn made(new: Seen) -> Done {
+    Ok(Answer(StatusCode::CREATED, new.view, HeaderValue::from_str(&etag(new.rev)).ok()))
 }
 
-async fn list_users(State(app): State<App>, Query(page): Query<Page>) -> Done {
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
-    ok(users::list(&app, page.after.as_deref(), limit).await?)
+/// The caller, as the door said.
+type Caller = Extension<Arc<By>>;
+
+/// The name in the path. What is no text names nothing.
+struct Named(String);
+
+impl FromRequestParts<App> for Named {
+    type Rejection = AdminError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, AdminError> {
+        let nothing = |_| AdminError::NotFound { what: "thing", name: "that".into() };
+        Path::from_request_parts(parts, app).await.map(|Path(name)| Self(name)).map_err(nothing)
+    }
+}
+
+/// The query, strict.
+struct Asked<T>(T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Asked<T> {
+    type Rejection = AdminError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, AdminError> {
+        let why = "has a parameter that is not known here, is given twice or is not of its type";
+        let read = Query::from_request_parts(parts, app).await;
+        read.map(|Query(query)| Self(query)).map_err(|_| AdminError::invalid("query", why))
+    }
+}
+
+async fn list_users(State(app): State<App>, Asked(filter): Asked<users::Filter>) -> Done {
+    ok(users::list(&app, &filter).await?)
 }
 
 #[derive(Deserialize)]
 struct CreateUser {
+    #[serde(default)]
     identifiers: Vec<String>,
+    external_id: Option<String>,
     password: Option<String>,
     #[serde(default)]
     attributes: Map<String, Value>,
 }
 
-async fn create_user(State(app): State<App>, body: Json) -> Done {
-    let members = ["identifiers", "password", "attributes"];
-    let CreateUser { identifiers, password, attributes } = body.read(&members)?;
-    let new = users::NewUser { identifiers, password, attributes };
-    made(users::create(&app, new).await?)
+async fn create_user(State(app): State<App>, by: Caller, body: Json) -> Done {
+    let members = ["identifiers", "external_id", "password", "attributes"];
+    let CreateUser { identifiers, external_id, password, attributes } = body.read(&members)?;
+    let new = users::NewUser { identifiers, external_id, password, attributes };
+    made(users::create(&app, &by, new).await?)
 }
 
-async fn show_user(State(app): State<App>, Path(user): Path<String>) -> Done {
-    ok(users::show(&app, &user).await?)
+async fn show_user(State(app): State<App>, Named(user): Named) -> Done {
+    seen(users::show(&app, &user).await?)
 }
 
-async fn patch_user(State(app): State<App>, Path(user): Path<String>, body: Json) -> Done {
-    ok(users::patch(&app, &user, &body.0).await?)
+async fn patch_user(State(app): State<App>, by: Caller, Named(user): Named, body: Json) -> Done {
+    seen(users::patch(&app, &by, &user, &body.0).await?)
 }
 
-async fn delete_user(State(app): State<App>, Path(user): Path<String>) -> Done {
-    ok(users::delete(&app, &user).await?)
+async fn delete_user(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+    ok(users::delete(&app, &by, &user).await?.view)
 }
 
-async fn disable_user(State(app): State<App>, Path(user): Path<String>) -> Done {
-    ok(users::disable(&app, &user).await?)
+async fn disable_user(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+    seen(users::disable(&app, &by, &user).await?)
 }
 
-async fn enable_user(State(app): State<App>, Path(user): Path<String>) -> Done {
-    ok(users::enable(&app, &user).await?)
+async fn enable_user(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+    seen(users::enable(&app, &by, &user).await?)
 }
 
-async fn unlock_user(State(app): State<App>, Path(user): Path<String>) -> Done {
-    ok(users::unlock(&app, &user).await?)
+async fn unlock_user(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+    seen(users::unlock(&app, &by, &user).await?)
 }
 
 #[derive(Deserialize)]
@@ -150,81 +263,101 @@ struct SetPassword {
     password: String,
 }
 
-async fn set_password(State(app): State<App>, Path(user): Path<String>, body: Json) -> Done {
+async fn set_password(State(app): State<App>, by: Caller, Named(user): Named, body: Json) -> Done {
     let SetPassword { password } = body.read(&["password"])?;
-    ok(users::set_password(&app, &user, password).await?)
+    seen(users::set_password(&app, &by, &user, password).await?)
 }
 
-async fn remove_phone(State(app): State<App>, Path(user): Path<String>) -> Done {
-    ok(users::remove_phone(&app, &user).await?)
+async fn remove_phone(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+    seen(users::remove_phone(&app, &by, &user).await?)
 }
 
-async fn list_sessions(State(app): State<App>, Path(user): Path<String>) -> Done {
+async fn list_sessions(State(app): State<App>, Named(user): Named) -> Done {
     ok(sessions::list(&app, &user).await?)
 }
 
-async fn end_sessions(State(app): State<App>, Path(user): Path<String>) -> Done {
-    ok(users::end_sessions(&app, &user).await?)
+async fn end_sessions(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+    seen(users::end_sessions(&app, &by, &user).await?)
 }
 
-async fn end_session(State(app): State<App>, Path(sid): Path<String>) -> Done {
-    ok(sessions::end(&app, &sid).await?)
+async fn page_sessions(State(app): State<App>, Asked(filter): Asked<sessions::Filter>) -> Done {
+    ok(sessions::page(&app, &filter).await?)
+}
+
+async fn open_session(State(app): State<App>, by: Caller, body: Json) -> Result<Issued, AdminError> {
+    sessions::open(&app, &by, body.read(&sessions::Open::MEMBERS)?).await
+}
+
+async fn show_session(State(app): State<App>, Named(sid): Named) -> Done {
+    seen(sessions::show(&app, &sid).await?)
+}
+
+async fn end_session(State(app): State<App>, by: Caller, Named(sid): Named) -> Done {
+    ok(sessions::end(&app, &by, &sid).await?)
 }
 
 async fn list_attributes(State(app): State<App>) -> Done {
     ok(attributes::list(&app).await?)
 }
 
-async fn declare_attribute(State(app): State<App>, body: Json) -> Done {
-    ok(attributes::declare(&app, body.0).await?)
+async fn declare_attribute(State(app): State<App>, by: Caller, body: Json) -> Done {
+    seen(attributes::declare(&app, &by, body.0).await?)
+}
+
+async fn show_attribute(State(app): State<App>, Named(name): Named) -> Done {
+    seen(attributes::show(&app, &name).await?)
 }
 
 async fn list_apis(State(app): State<App>) -> Done {
     ok(apis::list(&app).await?)
 }
 
-async fn create_api(State(app): State<App>, body: Json) -> Done {
-    made(apis::create(&app, body.0).await?)
+async fn create_api(State(app): State<App>, by: Caller, body: Json) -> Done {
+    made(apis::create(&app, &by, body.0).await?)
 }
 
-async fn show_api(State(app): State<App>, Path(id): Path<String>) -> Done {
-    ok(apis::show(&app, &id).await?)
+async fn show_api(State(app): State<App>, Named(id): Named) -> Done {
+    seen(apis::show(&app, &id).await?)
 }
 
-async fn update_api(State(app): State<App>, Path(id): Path<String>, body: Json) -> Done {
-    ok(apis::update(&app, &id, &body.0).await?)
+async fn update_api(State(app): State<App>, by: Caller, Named(id): Named, body: Json) -> Done {
+    seen(apis::update(&app, &by, &id, &body.0).await?)
 }
 
-async fn rotate_api_secret(State(app): State<App>, Path(id): Path<String>) -> Done {
-    ok(apis::rotate_secret(&app, &id).await?)
+async fn rotate_api_secret(State(app): State<App>, by: Caller, Named(id): Named) -> Done {
+    seen(apis::rotate_secret(&app, &by, &id).await?)
 }
 
 async fn list_clients(State(app): State<App>) -> Done {
     ok(clients::list(&app).await?)
 }
 
-async fn create_client(State(app): State<App>, body: Json) -> Done {
-    made(clients::create(&app, body.0).await?)
+async fn create_client(State(app): State<App>, by: Caller, body: Json) -> Done {
+    made(clients::create(&app, &by, body.0).await?)
 }
 
-async fn show_client(State(app): State<App>, Path(id): Path<String>) -> Done {
-    ok(clients::show(&app, &id).await?)
+async fn show_client(State(app): State<App>, Named(id): Named) -> Done {
+    seen(clients::show(&app, &id).await?)
 }
 
-async fn update_client(State(app): State<App>, Path(id): Path<String>, body: Json) -> Done {
-    ok(clients::update(&app, &id, &body.0).await?)
+async fn update_client(State(app): State<App>, by: Caller, Named(id): Named, body: Json) -> Done {
+    seen(clients::update(&app, &by, &id, &body.0).await?)
 }
 
-async fn disable_client(State(app): State<App>, Path(id): Path<String>) -> Done {
-    ok(clients::disable(&app, &id).await?)
+async fn disable_client(State(app): State<App>, by: Caller, Named(id): Named) -> Done {
+    seen(clients::disable(&app, &by, &id).await?)
 }
 
-async fn enable_client(State(app): State<App>, Path(id): Path<String>) -> Done {
-    ok(clients::enable(&app, &id).await?)
+async fn enable_client(State(app): State<App>, by: Caller, Named(id): Named) -> Done {
+    seen(clients::enable(&app, &by, &id).await?)
 }
 
-async fn rotate_client_secret(State(app): State<App>, Path(id): Path<String>) -> Done {
-    ok(clients::rotate_secret(&app, &id).await?)
+async fn rotate_client_secret(State(app): State<App>, by: Caller, Named(id): Named) -> Done {
+    seen(clients::rotate_secret(&app, &by, &id).await?)
+}
+
+async fn preview_mapping(State(app): State<App>, Named(id): Named, body: Json) -> Done {
+    ok(preview::preview(&app, &id, body.read(&["user", "mapping"])?).await?)
 }
 
 async fn list_keys(State(app): State<App>) -> Done {
@@ -237,13 +370,17 @@ struct Rotate {
     at_once: Option<bool>,
 }
 
-async fn rotate_key(State(app): State<App>, body: Json) -> Done {
+async fn rotate_key(State(app): State<App>, by: Caller, body: Json) -> Done {
     let Rotate { purpose, at_once } = body.read(&["purpose", "at_once"])?;
-    ok(keys::rotate(&app, &purpose, at_once == Some(true)).await?)
+    ok(keys::rotate(&app, &by, &purpose, at_once == Some(true)).await?)
 }
 
-async fn withdraw_key(State(app): State<App>, Path(kid): Path<String>) -> Done {
-    ok(keys::withdraw(&app, &kid).await?)
+async fn withdraw_key(State(app): State<App>, by: Caller, Named(kid): Named) -> Done {
+    ok(keys::withdraw(&app, &by, &kid).await?)
+}
+
+async fn list_audit(State(app): State<App>, Asked(filter): Asked<audit::Filter>) -> Done {
+    ok(audit::list(&app, &filter).await?)
 }
 
 async fn list_checks(State(app): State<App>) -> Done {

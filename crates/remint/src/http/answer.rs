@@ -7,7 +7,7 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::grant::issue::Issued;
+use crate::grant::issue::{Issued, Proof};
 use crate::http::cookie;
 
 /// Tokens on their way out. Cannot be printed.
@@ -22,6 +22,9 @@ struct TokenResponse<'a> {
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     account_token: Option<&'a str>,
+    /// The value of the cookie, without its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cookie: Option<String>,
     #[serde(flatten)]
     page: Option<PageResponse<'a>>,
 }
@@ -48,6 +51,7 @@ impl IntoResponse for Issued {
             refresh_token: self.refresh_token.as_ref().map(|token| token.reveal()),
             scope: self.scope.as_str(),
             account_token: self.account_token.as_ref().map(|token| token.reveal()),
+            cookie: self.handed.as_ref().map(Proof::reveal),
             page: self.page.as_ref().map(|page| PageResponse {
                 claims: &page.claims,
                 idle_expires_at: page.idle_expires_at,

@@ -7,9 +7,12 @@ use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::header::USER_AGENT;
 use http::request::Parts;
+use remint_core::audit::{Actor, Doer};
+use remint_core::id::ClientId;
 use remint_core::session::Device;
 
 use crate::app::App;
+use crate::bearer::Bearer;
 use crate::listen::Peer;
 
 /// The caller of a request.
@@ -19,6 +22,19 @@ pub struct Caller {
     pub address: IpAddr,
     /// The device, for the person to recognise it.
     pub device: Device,
+}
+
+impl Caller {
+    /// The person whose token it is, as the audit log names who acts.
+    pub fn person(&self, bearer: &Bearer) -> Doer {
+        let actor = bearer.claims.sub.parse().map_or(Actor::Nobody, Actor::User);
+        Doer::at(actor, self.address)
+    }
+
+    /// A client that authenticated itself, as the audit log names who acts.
+    pub fn client(&self, id: &ClientId) -> Doer {
+        Doer::at(Actor::Client(id.clone()), self.address)
+    }
 }
 
 impl FromRequestParts<App> for Caller {

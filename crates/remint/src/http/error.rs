@@ -69,6 +69,7 @@ fn oauth_refusal(refusal: &Refusal) -> Wire {
         Refusal::UnknownResource => (StatusCode::BAD_REQUEST, "invalid_target"), // RFC 8707 section 2
         Refusal::TokenTooLarge { .. } | Refusal::Attribute(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
         Refusal::ForeignOrigin | Refusal::UnknownOrigin => (StatusCode::FORBIDDEN, "access_denied"),
+        Refusal::InsufficientScope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
         Refusal::AuthenticationTooOld { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
         Refusal::FactorNotShown { .. } => SECOND_FACTOR,
         Refusal::WrongCode => WRONG_CODE,
@@ -108,7 +109,7 @@ fn bearer_refusal(refusal: &Refusal) -> Wire {
         | Refusal::UnknownResource
         | Refusal::Attribute(_)
         | Refusal::TokenTooLarge { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
-        Refusal::ScopeExceeded => (StatusCode::FORBIDDEN, "insufficient_scope"),
+        Refusal::ScopeExceeded | Refusal::InsufficientScope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
         Refusal::TooManyAttempts { .. } | Refusal::TooManyStreams { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down")
         }
@@ -239,6 +240,9 @@ impl IntoResponse for BearerError {
             Failure::NoToken => Some("Bearer realm=\"remint\"".to_owned()), // section 3.1: no code without a token
             Failure::Refused(Refusal::AuthenticationTooOld { max_age } | Refusal::FactorNotShown { max_age }) => {
                 Some(format!("Bearer error=\"{code}\", error_description=\"{description}\", max_age={max_age}"))
+            }
+            Failure::Refused(Refusal::InsufficientScope { needed }) => {
+                Some(format!("Bearer error=\"{code}\", error_description=\"{description}\", scope=\"{needed}\""))
             }
             _ if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 Some(format!("Bearer error=\"{code}\", error_description=\"{description}\""))

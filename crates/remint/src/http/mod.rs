@@ -1,5 +1,5 @@
 //! The public endpoints, one file each, and what is common to all of them: nothing is cached, and one form of
-//! error for what is not there. Never serves administration: that is the control socket's.
+//! error for what is not there. Administration is served to whoever has a token for it.
 
 pub mod account;
 pub mod admin;
@@ -62,11 +62,13 @@ fn endpoints(app: &App) -> Router<App> {
         .route("/account/phone/verify", post(phone::verify))
         .method_not_allowed_fallback(not_allowed) // inside the layers: a preflight passes through them
         .layer(from_fn_with_state(app.clone(), around));
-    pages
+    // Outside the layer of pages: there is no CORS for administration, apis and the feed.
+    let rest = Router::new()
         .route("/oauth2/jwks", get(discovery::jwks))
         .route("/feed", get(feed::follow))
         .route("/oauth2/introspect", post(introspect::post))
-        .route("/session/exchange", post(exchange::post))
+        .route("/session/exchange", post(exchange::post));
+    pages.merge(rest).merge(admin::network(app))
 }
 
 /// Who may read an answer, and that nobody keeps what depends on who asks.

@@ -41,13 +41,18 @@ struct Typed {
 }
 
 /// `POST /account/phone/verify`: with the right code the number is the account's. Answers tokens that show it.
-pub async fn verify(State(app): State<App>, Account(bearer): Account, body: Json) -> Result<Issued, BearerError> {
+pub async fn verify(
+    State(app): State<App>,
+    Account(bearer): Account,
+    caller: Caller,
+    body: Json,
+) -> Result<Issued, BearerError> {
     let Typed { code } = body.read(&["code"])?;
-    Ok(phone::verify(&app, &bearer, TypedCode::new(code).as_str()).await?)
+    Ok(phone::verify(&app, &bearer, TypedCode::new(code).as_str(), &caller.person(&bearer)).await?)
 }
 
 /// `DELETE /account/phone`: the account has no number and no second factor any more. Answers tokens that show none;
 /// asked again, too.
-pub async fn delete(State(app): State<App>, Account(bearer): Account) -> Result<Issued, BearerError> {
-    Ok(phone::remove(&app, &bearer).await?)
+pub async fn delete(State(app): State<App>, Account(bearer): Account, caller: Caller) -> Result<Issued, BearerError> {
+    Ok(phone::remove(&app, &bearer, &caller.person(&bearer)).await?)
 }

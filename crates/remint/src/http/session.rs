@@ -167,12 +167,15 @@ struct RenewBody {
 pub async fn renewal(
     State(app): State<App>,
     method: Method,
+    caller: Caller,
     headers: HeaderMap,
     OptionalJson(body): OptionalJson,
 ) -> Result<Response, BearerError> {
     let RenewBody { interactive } = body.read(&["interactive"])?;
     let Some(token) = bearer(&headers)? else {
-        return Ok(renewed_by_cookie(&app, &method, &headers, interactive.unwrap_or(true)).await?.into_response());
+        return Ok(renewed_by_cookie(&app, (&method, &headers), &caller, interactive.unwrap_or(true))
+            .await?
+            .into_response());
     };
     let bearer = Bearer::account_or_api(&app, token).await?;
     from_own_page(&app, &headers, &bearer).await?;
@@ -182,8 +185,8 @@ pub async fn renewal(
 
 async fn renewed_by_cookie(
     app: &App,
-    method: &Method,
-    headers: &HeaderMap,
+    (method, headers): (&Method, &HeaderMap),
+    caller: &Caller,
     interactive: bool,
 ) -> Result<Issued, Failure> {
     let cookie = cookie::speaking(app, headers, method, &[Jar::Session, Jar::Refresh]).await?;
@@ -192,7 +195,7 @@ async fn renewed_by_cookie(
         Jar::Session => grant::cookie::renew(app, &cookie.client, &cookie.session()?, interactive).await,
         Jar::Refresh => {
             let client = app.store.read(ClientById(cookie.client.clone())).await?.ok_or(Refusal::BadCookie)?;
-            refresh_by_cookie(app, &client, cookie.value(), interactive).await
+            refresh_by_cookie(app, &client, cookie.value(), caller.address, interactive).await
         }
     }
 }
@@ -208,6 +211,7 @@ pub struct EndQuery {
 /// away. 204 once it is durable; asked again, 204 again.
 pub async fn end(
     State(app): State<App>,
+    caller: Caller,
     headers: HeaderMap,
     account: Result<Account, BearerError>,
     query: Result<Query<EndQuery>, QueryRejection>,
@@ -220,9 +224,9 @@ pub async fn end(
     };
     let client = bearer.holding(&app).await?.client;
     if query.everywhere == Some(true) {
-        record::end_everywhere(&app, &bearer).await?;
+        record::end_everywhere(&app, &bearer, &caller.person(&bearer)).await?;
     } else {
-        end_session(&app, bearer.sid, EndReason::Logout).await?;
+        end_session(&app, bearer.sid, EndReason::Logout, &caller.person(&bearer)).await?;
     }
     Ok(logged_out(&client))
 }
@@ -277,6 +281,7 @@ fn device(session: &Session, own: SessionId) -> Value {
 /// `DELETE /sessions/{sid}`: ends another of the person's sessions. One that is not theirs is answered like none.
 pub async fn end_other(
     State(app): State<App>,
+    caller: Caller,
     Account(bearer): Account,
     sid: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, BearerError> {
@@ -287,7 +292,7 @@ pub async fn end_other(
     let own = other.filter(|session| session.user == held.user.id).ok_or(Refusal::NoSuchSession)?;
     if own.state == Life::Live {
         let reason = if sid == bearer.sid { EndReason::Logout } else { EndReason::Revoked };
-        end_session(&app, sid, reason).await?;
+        end_session(&app, sid, reason, &caller.person(&bearer)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,6 +10,7 @@ use crate::grant::client_credentials::client_credentials;
 use crate::grant::issue::{Issued, Wanted};
 use crate::grant::refresh::refresh;
 use crate::http::body::Form;
+use crate::http::caller::Caller;
 use crate::http::credentials::Credentials;
 use crate::http::error::OAuthError;
 use crate::http::origin;
@@ -19,6 +20,7 @@ use crate::telemetry::KnownClient;
 /// Answers the token response of RFC 6749 section 5.1, or the error of section 5.2.
 pub async fn post(
     State(app): State<App>,
+    caller: Caller,
     headers: HeaderMap,
     form: Form,
 ) -> Result<(Extension<KnownClient>, Issued), OAuthError> {
@@ -31,7 +33,7 @@ pub async fn post(
         "refresh_token" => {
             let presented = form.required("refresh_token")?;
             let interactive = interactive(form.optional("interactive"))?;
-            meters::refresh(refresh(&app, &client, presented, interactive, &wanted).await)
+            meters::refresh(refresh(&app, &client, presented, caller.address, interactive, &wanted).await)
         }
         "client_credentials" => client_credentials(&app, &client, &wanted).await,
         _ => Err(BadRequest::UnsupportedGrant.into()),

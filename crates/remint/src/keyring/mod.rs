@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
+use remint_core::audit::{Act, Doer, Entry, Target};
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::jwk::{Algorithm, SigningKey};
 use remint_core::jwks::Jwks;
@@ -234,7 +235,8 @@ impl Keyring {
             return Ok(());
         }
         let (now, purpose) = (self.0.clock.now(), Purpose::Sign(algorithm));
-        self.change(now, |rows, lives| Ok((vec![(purpose, key::due(rows, purpose, lives, now))], ()))).await
+        let entry = Doer::server().did(Act::KeysRotated, Target::Keys(purpose.as_str().into()), now);
+        self.change(entry, |rows, lives| Ok((vec![(purpose, key::due(rows, purpose, lives, now))], ()))).await
     }
 
     /// Does what is due at `now`, for every purpose that has keys, and goes on ending the sessions of withdrawn refresh
@@ -250,7 +252,7 @@ impl Keyring {
             let plan = |purpose| (purpose, key::due(rows, purpose, lives, now));
             Ok((purposes.into_iter().map(plan).collect(), ()))
         };
-        self.change(now, due).await?;
+        self.change(Doer::server().did(Act::KeysRotated, Target::Keys("due".into()), now), due).await?;
         self.end_sessions_of_withdrawn(now).await.map(drop)
     }
 
@@ -258,7 +260,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyringError`].
-    pub async fn rotate(&self, purpose: Purpose, at_once: bool) -> Result<Rotated, KeyringError> {
+    pub async fn rotate(&self, purpose: Purpose, at_once: bool, doer: &Doer) -> Result<Rotated, KeyringError> {
         let now = self.0.clock.now();
         let rotation = |rows: &[Key], lives: &Lives| {
             let (plan, outcome) = match key::rotation(rows, purpose, lives, at_once, now) {
@@ -267,7 +269,8 @@ impl Keyring {
             };
             Ok((vec![(purpose, plan)], outcome))
         };
-        match self.change(now, rotation).await? {
+        let entry = doer.did(Act::KeysRotated, Target::Keys(purpose.as_str().into()), now);
+        match self.change(entry, rotation).await? {
             Ok(early) => Ok(Rotated::Now { kid: self.kid(purpose, KeyState::Current)?, early }),
             Err(signs_at) => Ok(Rotated::Later { kid: self.kid(purpose, KeyState::Next)?, signs_at }),
         }
@@ -279,14 +282,15 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyringError::NoSuchKey`] among others. Where ending sessions failed half way, [`Self::tick`] goes on.
-    pub async fn withdraw(&self, kid: &str) -> Result<Withdrawn, KeyringError> {
+    pub async fn withdraw(&self, kid: &str, doer: &Doer) -> Result<Withdrawn, KeyringError> {
         let now = self.0.clock.now();
         let withdrawal = |rows: &[Key], _: &Lives| {
             let plan = key::withdrawal(rows, kid, now)?;
             let purpose = rows.iter().find(|key| key.kid == kid).map_or(Purpose::Refresh, |key| key.purpose);
             Ok((vec![(purpose, plan)], purpose))
         };
-        let purpose = self.change(now, withdrawal).await?;
+        let entry = doer.did(Act::KeyWithdrawn, Target::Key(kid.to_owned()), now);
+        let purpose = self.change(entry, withdrawal).await?;
         let sessions_ended = self.end_sessions_of_withdrawn(now).await?;
         Ok(Withdrawn { current: self.kid(purpose, KeyState::Current)?, sessions_ended })
     }
@@ -297,10 +301,11 @@ impl Keyring {
         key.map(|key| key.kid.clone()).ok_or(KeyringError::Contended)
     }
 
-    /// Decides on the rows as they stand, commits, and decides again where another node was first.
+    /// Decides on the rows as they stand at the time of the entry that tells of it, commits, and decides again where
+    /// another node was first.
     async fn change<T>(
         &self,
-        now: Timestamp,
+        entry: Entry,
         decide: impl Fn(&[Key], &Lives) -> Result<(Vec<(Purpose, Plan)>, T), KeyringError>,
     ) -> Result<T, KeyringError> {
         let _turn = self.0.turn.lock().await;
@@ -312,8 +317,8 @@ impl Keyring {
             if plans.iter().all(|(_, plan)| plan.is_empty()) {
                 return Ok(outcome);
             }
-            let changes = self.changes(&rows, plans, &lives, now).await?;
-            if let Commit::Done { .. } = self.0.store.commit(changes).await? {
+            let changes = self.changes(&rows, plans, &lives, entry.at).await?;
+            if let Commit::Done { .. } = self.0.store.commit(changes.audit(entry.clone())).await? {
                 self.adopt(&self.0.store.read(Keys).await?)?;
                 return Ok(outcome);
             }

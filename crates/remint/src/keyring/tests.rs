@@ -101,7 +101,7 @@ async fn another_master_key_is_an_error_that_says_so() {
 async fn rows_whose_sealed_halves_were_swapped_are_refused() {
     let scene = Scene::new();
     let keyring = scene.open().await;
-    keyring.rotate(ES256, true).await.unwrap();
+    keyring.rotate(ES256, true, &Doer::server()).await.unwrap();
     let rows: Vec<_> = scene.store.read(Keys).await.unwrap().into_iter().filter(|key| key.purpose == ES256).collect();
     let [a, b] = &rows[..] else { panic!("two signing keys") };
     scene.write(Row::Key(Key { sealed: b.sealed.clone(), ..a.clone() })).await;
@@ -155,7 +155,8 @@ async fn what_one_node_rotates_the_other_takes_over_and_no_two_keys_are_current(
     assert_eq!((a, b), (Ok(()), Ok(())));
     assert_eq!(states(&one, ES256), [KeyState::Current, KeyState::Next]);
     assert_eq!(one.list(), other.list());
-    let (a, b) = tokio::join!(one.rotate(ES256, true), other.rotate(Purpose::Refresh, true));
+    let server = Doer::server();
+    let (a, b) = tokio::join!(one.rotate(ES256, true, &server), other.rotate(Purpose::Refresh, true, &server));
     assert!(matches!((a, b), (Ok(Rotated::Now { .. }), Ok(Rotated::Now { .. }))));
     one.tick(now).await.unwrap();
     other.tick(now).await.unwrap();
@@ -167,14 +168,19 @@ async fn what_one_node_rotates_the_other_takes_over_and_no_two_keys_are_current(
 async fn rotating_by_command_announces_first_and_says_when_it_signs() {
     let scene = Scene::new();
     let keyring = scene.open().await;
-    let Rotated::Later { kid, signs_at } = keyring.rotate(ES256, false).await.unwrap() else { panic!("announced") };
+    let Rotated::Later { kid, signs_at } = keyring.rotate(ES256, false, &Doer::server()).await.unwrap() else {
+        panic!("announced")
+    };
     assert_eq!(signs_at, scene.clock.now().plus(LIVES.jwks_max_age));
-    let again = keyring.rotate(ES256, false).await.unwrap();
+    let again = keyring.rotate(ES256, false, &Doer::server()).await.unwrap();
     assert_eq!(again, Rotated::Later { kid: kid.clone(), signs_at }, "asking twice announces one key");
     scene.pass(LIVES.jwks_max_age);
-    assert_eq!(keyring.rotate(ES256, false).await.unwrap(), Rotated::Now { kid: kid.clone(), early: false });
+    assert_eq!(
+        keyring.rotate(ES256, false, &Doer::server()).await.unwrap(),
+        Rotated::Now { kid: kid.clone(), early: false }
+    );
     assert_eq!(keyring.signer(Algorithm::Es256).unwrap().kid().as_str(), kid);
-    assert!(matches!(keyring.rotate(ES256, true).await.unwrap(), Rotated::Now { early: true, .. }));
+    assert!(matches!(keyring.rotate(ES256, true, &Doer::server()).await.unwrap(), Rotated::Now { early: true, .. }));
 }
 
 #[tokio::test]
@@ -195,16 +201,16 @@ async fn a_withdrawn_signing_key_is_gone_at_once_and_the_feed_says_so_in_the_sam
     let scene = Scene::new();
     let keyring = scene.open().await;
     let stolen = keyring.signer(Algorithm::Es256).unwrap().kid().to_string();
-    let withdrawn = keyring.withdraw(&stolen).await.unwrap();
+    let withdrawn = keyring.withdraw(&stolen, &Doer::server()).await.unwrap();
     assert_eq!(keyring.signer(Algorithm::Es256).unwrap().kid().as_str(), withdrawn.current);
     assert_eq!(kids(&keyring.verification_keys()), [withdrawn.current.as_str()]);
     let feed = scene.feed().await;
     assert_eq!(feed.len(), 1);
     assert!(feed[0].text.contains("key-withdrawn") && feed[0].text.contains(&stolen), "{}", feed[0].text);
     assert_eq!(feed[0].concerns, remint_core::event::Concerns::Everyone);
-    keyring.withdraw(&stolen).await.unwrap();
+    keyring.withdraw(&stolen, &Doer::server()).await.unwrap();
     assert_eq!(scene.feed().await.len(), 1, "withdrawing twice is withdrawing once");
-    assert!(matches!(keyring.withdraw("nope").await, Err(KeyringError::NoSuchKey(_))));
+    assert!(matches!(keyring.withdraw("nope", &Doer::server()).await, Err(KeyringError::NoSuchKey(_))));
 }
 
 #[tokio::test]
@@ -258,10 +264,10 @@ async fn withdrawing_a_refresh_key_ends_its_sessions_and_no_others() {
     let keyring = scene.open().await;
     scene.write(Row::Client(client())).await;
     scene.with_sessions(MacKeyId(1), 0..200).await;
-    keyring.rotate(Purpose::Refresh, true).await.unwrap();
+    keyring.rotate(Purpose::Refresh, true, &Doer::server()).await.unwrap();
     scene.with_sessions(MacKeyId(2), 200..202).await;
     assert!(keyring.refresh_key(MacKeyId(1)).is_some());
-    let withdrawn = keyring.withdraw("1").await.unwrap();
+    let withdrawn = keyring.withdraw("1", &Doer::server()).await.unwrap();
     assert_eq!((withdrawn.sessions_ended, withdrawn.current.as_str()), (200, "2"));
     assert!(keyring.refresh_key(MacKeyId(1)).is_none());
     let ended = State::Ended { reason: EndReason::Revoked, at: scene.clock.now() };
@@ -278,7 +284,7 @@ async fn a_log_in_under_way_when_its_key_was_withdrawn_is_ended_too() {
     let keyring = scene.open().await;
     scene.write(Row::Client(client())).await;
     scene.with_sessions(MacKeyId(1), 0..2).await;
-    assert_eq!(keyring.withdraw("1").await.unwrap().sessions_ended, 2);
+    assert_eq!(keyring.withdraw("1", &Doer::server()).await.unwrap().sessions_ended, 2);
     scene.with_sessions(MacKeyId(1), 2..3).await; // it had taken the key before, and commits behind the sweep
     assert_eq!(scene.state(2).await, State::Live);
     let unfinished = async || {
@@ -303,7 +309,8 @@ async fn a_withdrawal_that_was_cut_short_goes_on_at_the_next_tick() {
     // As a node leaves it that dies between the two: withdrawn, its successor there, its sessions alive.
     let now = scene.clock.now();
     let gone = key::withdrawal(&scene.store.read(Keys).await.unwrap(), "1", now).unwrap();
-    keyring.change(now, |_, _| Ok((vec![(Purpose::Refresh, gone.clone())], ()))).await.unwrap();
+    let entry = Doer::server().did(Act::KeysRotated, Target::Keys("refresh".into()), now);
+    keyring.change(entry, |_, _| Ok((vec![(Purpose::Refresh, gone.clone())], ()))).await.unwrap();
     assert_eq!(scene.state(1).await, State::Live);
     assert!(keyring.refresh_key(MacKeyId(1)).is_none(), "its tokens are refused already");
     let restarted = scene.open().await;

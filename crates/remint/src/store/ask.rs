@@ -98,7 +98,7 @@ impl Reader<'_> {
         self.one(table.name, table.select, &rows::slotted(sid.as_bytes()), rows::session)
     }
 
-    fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+    pub(super) fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let table = rows::USERS;
         self.one(table.name, table.select, &rows::slotted(id.as_bytes()), rows::user)
     }
@@ -106,6 +106,11 @@ impl Reader<'_> {
     fn password(&self, id: UserId) -> Result<Option<PasswordRow>, StoreError> {
         let table = rows::PASSWORDS;
         self.one(table.name, table.select, &[Param::blob(id.as_bytes())], rows::password)
+    }
+
+    pub(super) fn identifiers(&self, of: UserId) -> Result<Vec<Identifier>, StoreError> {
+        let sql = "SELECT text, rev, user_id FROM identifiers WHERE user_id = $1 ORDER BY text";
+        self.all("identifiers", sql, &[Param::blob(of.as_bytes())], rows::identifier)
     }
 
     fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
@@ -276,8 +281,7 @@ impl Question for IdentifiersOf {
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
-        let sql = "SELECT text, rev, user_id FROM identifiers WHERE user_id = $1 ORDER BY text";
-        reader.all("identifiers", sql, &[Param::blob(self.0.as_bytes())], rows::identifier)
+        reader.identifiers(self.0)
     }
 }
 

@@ -6,8 +6,10 @@
 //! construction.
 
 mod ask;
+mod audit;
 mod documents;
 mod error;
+mod lists;
 mod migrate;
 mod past;
 mod record;
@@ -37,7 +39,9 @@ pub use ask::{
     DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys,
     LongestLife, Question, Reader, SessionById, SessionsDerivedWith, SessionsOf, TokenRevoked, UserById, Users,
 };
+pub use audit::{AuditLog, Audited};
 pub use error::{OpenError, StoreError};
+pub use lists::{Named, SessionsListed, UsersCalled, UsersListed};
 pub use migrate::LATEST as LATEST_SCHEMA;
 pub use past::{ChallengesOver, CounterLimits, FeedForgotten, SessionEnd, SessionLimits};
 pub use record::{BadColumn, Field, Param, Record};
@@ -191,7 +195,7 @@ impl Store {
     }
 
     /// Commits changes: all of them or none. What is expected is looked at first; then rows are removed, rows written,
-    /// counters raised, counters forgotten, what means nothing any more forgotten, events appended. The answer comes when the disk has it. A caller that goes
+    /// counters raised, counters forgotten, what means nothing any more forgotten, the audit log and the feed appended to. The answer comes when the disk has it. A caller that goes
     /// away does not stop it.
     ///
     /// # Errors

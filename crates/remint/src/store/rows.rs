@@ -278,7 +278,7 @@ pub(super) fn user(record: &mut Record<'_>) -> Result<User, BadColumn> {
     })
 }
 
-const fn status_word(status: UserStatus) -> &'static str {
+pub(super) const fn status_word(status: UserStatus) -> &'static str {
     match status {
         UserStatus::Active => "active",
         UserStatus::Disabled => "disabled",

@@ -57,11 +57,3 @@ async fn settings_that_would_do_harm_unseen_are_refused_with_what_to_do() {
     assert_eq!(status, 400, "{answer}");
     assert!(answer.to_string().contains("public client"), "{answer}");
 }
-
-#[tokio::test]
-async fn administration_is_not_there_for_the_network() {
-    let scene = Scene::new().await;
-    for path in ["/admin/api/users", "/admin/api/clients", "/admin/api/keys"] {
-        scene.bare(Method::GET, path, None).await.expect(404);
-    }
-}

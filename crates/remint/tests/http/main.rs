@@ -3,9 +3,13 @@
 
 mod account;
 mod account_phone;
+mod admin;
+mod admin_sessions;
 mod administration;
 mod algorithms;
+mod audit;
 mod feed;
+mod idor;
 mod limits;
 mod matrix;
 mod oauth2_introspect;

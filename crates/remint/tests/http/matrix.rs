@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use http::Method;
+use remint::account::external::ExternalId;
 use remint::store::{ClientById, UserById};
-use remint_core::change::{Changes, Row};
+use remint_core::change::{Changes, Identifier, Row};
 use remint_core::client::Client;
+use remint_core::rev::Rev;
 use remint_core::session::EndReason;
 use serde_json::json;
 
@@ -39,6 +41,8 @@ enum Path {
     IntrospectionOfClientToken,
     PageEvents,
     PageEventsWithCookie,
+    Vouched,
+    VouchedWithCookie,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +57,7 @@ enum Wrong {
     SessionExpired,
 }
 
-const PATHS: [Path; 25] = [
+const PATHS: [Path; 27] = [
     Path::Login,
     Path::Reauthentication,
     Path::RenewWithAccountToken,
@@ -79,6 +83,8 @@ const PATHS: [Path; 25] = [
     Path::IntrospectionOfClientToken,
     Path::PageEvents,
     Path::PageEventsWithCookie,
+    Path::Vouched,
+    Path::VouchedWithCookie,
 ];
 
 const WRONGS: [Wrong; 8] = [
@@ -105,7 +111,8 @@ impl Path {
             | Self::PatchAccountWithCookie
             | Self::ExchangeOfCookie
             | Self::ExchangeOfCookieByAnotherApi
-            | Self::PageEventsWithCookie => "web",
+            | Self::PageEventsWithCookie
+            | Self::VouchedWithCookie => "web",
             Self::RenewWithRefreshCookie => "spa",
             _ => "rolling",
         }
@@ -145,6 +152,7 @@ impl Path {
             }
             Self::IntrospectionOfSessionToken | Self::IntrospectionOfClientToken => reply.body["active"] == json!(true),
             Self::PageEvents | Self::PageEventsWithCookie => reply.status == 200,
+            Self::VouchedWithCookie => reply.body.get("cookie").is_some(),
             _ => reply.body.get("access_token").is_some(),
         }
     }
@@ -164,7 +172,7 @@ impl Path {
                 Wrong::SessionEnded | Wrong::SessionExpired,
             ) => false,
             (
-                Self::Login | Self::CookieLogin,
+                Self::Login | Self::CookieLogin | Self::Vouched | Self::VouchedWithCookie,
                 Wrong::EpochRaised | Wrong::PasswordChangedElsewhere | Wrong::SessionEnded | Wrong::SessionExpired,
             ) => false,
             // The password was right: a dead session is no hint to it, and a new one is opened.
@@ -266,6 +274,10 @@ async fn walk(scene: &Scene, path: Path, held: &Reply, begun: &Begun) -> Reply {
                 [("grant_type", "client_credentials"), ("client_id", "service"), ("client_secret", secret.reveal())];
             scene.form("/oauth2/token", &form).await
         }
+        Path::Vouched | Path::VouchedWithCookie => {
+            let body = json!({"user": "ada-1", "client_id": path.client(), "amr": ["pwd"]});
+            scene.admin(Method::POST, "/admin/api/sessions", body).await
+        }
     }
 }
 
@@ -332,6 +344,11 @@ async fn no_path_gives_a_token_to_whom_it_must_not() {
             let held = held(&scene, path).await;
             let begun = begin(&scene, path, &held).await;
             scene.advance(path.until_due()); // past half and jitter: renewals are due
+            if matches!(path, Path::Vouched | Path::VouchedWithCookie) {
+                let text = "ada-1".parse::<ExternalId>().unwrap().identifier();
+                let known = Identifier { text, user: scene.ada, rev: Rev::NEW };
+                scene.commit(Changes::none().write(Row::Identifier(known))).await;
+            }
             spoil(&scene, path, wrong, (!path.is_of_a_client_alone()).then_some(&held)).await;
             let reply = walk(&scene, path, &held, &begun).await;
             assert_eq!(path.gives(&reply), !path.is_touched_by(wrong), "{path:?} x {wrong:?}: {reply:?}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use remint_core::audit::Doer;
 use remint_core::change::{Changes, Row};
 use remint_core::client::Client;
 use remint_core::session::EndReason;
@@ -148,7 +149,7 @@ async fn a_withdrawn_key_makes_its_tokens_inactive() {
     let scene = Scene::new().await;
     let token = scene.login("rolling").await.expect(200).text("access_token");
     let kid = scene.app.keyring.signer(remint_core::jwk::Algorithm::Es256).unwrap().kid().to_string();
-    scene.app.keyring.withdraw(&kid).await.unwrap();
+    scene.app.keyring.withdraw(&kid, &Doer::operator()).await.unwrap();
     inactive(scene.introspect("demo-api", &token).await);
 }
 

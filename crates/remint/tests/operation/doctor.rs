@@ -111,7 +111,10 @@ const SCENES: [Scene; 14] = [
     },
     Scene {
         plant: |place| {
-            sql(place, "UPDATE sessions SET last_seen = last_seen + 864000000000 WHERE slot = (SELECT MIN(slot) FROM sessions)");
+            sql(
+                place,
+                "UPDATE sessions SET last_seen = last_seen + 864000000000 WHERE slot = (SELECT MIN(slot) FROM sessions)",
+            );
             None
         },
         check: "clock",

@@ -87,6 +87,7 @@ macro_rules! on_each_backend {
             the_feed_is_gapless_and_in_commit_order_and_its_chain_can_be_recomputed
             the_feed_forgets_nothing_that_still_matters
             what_is_over_is_found_in_slices_and_only_that_is_forgotten
+            the_audit_log_keeps_what_was_committed_and_only_as_much_as_its_counters_allow
             a_question_is_one_snapshot
             a_question_of_either_kind_shows_what_was_answered_before_it
             two_ids_that_begin_alike_are_two_and_the_second_is_refused

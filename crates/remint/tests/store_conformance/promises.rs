@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use remint::store::{
-    AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ClientById, Clients, Commit, Counter, CounterLimits,
-    DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedForgotten, FeedHead, Holding, IdentifiersOf, Keys,
-    LongestLife, Question, Reader, SessionById, SessionLimits, SessionsDerivedWith, SessionsOf, Store, StoreError,
-    UserById, Users,
+    AccountById, AccountOf, ApiById, ApiFor, Apis, AuditLog, BeforeCommit, ClientById, Clients, Commit, Counter,
+    CounterLimits, DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedForgotten, FeedHead, Holding, IdentifiersOf,
+    Keys, LongestLife, Question, Reader, SessionById, SessionLimits, SessionsDerivedWith, SessionsOf, Store,
+    StoreError, UserById, Users,
 };
+use remint_core::audit::{Act, Actor, Doer, Target};
 use remint_core::change::{Changes, Forgotten, Identifier, Row, RowKey, Take, Taken};
 use remint_core::client::{Api, Client};
 use remint_core::event::{ChainHash, Cursor};
@@ -575,4 +576,34 @@ pub(crate) async fn closing_answers_everybody_and_then_refuses_all_clones(at: im
     let again = at.open();
     let found = again.read(Users { after: None, limit: 999 }).await.unwrap();
     assert_eq!(found.iter().map(|user| *user.id.as_bytes()).collect::<BTreeSet<_>>(), stored);
+}
+
+pub(crate) async fn the_audit_log_keeps_what_was_committed_and_only_as_much_as_its_counters_allow(at: impl Fixture) {
+    let store = at.open();
+    let doer = Doer { actor: Actor::Nobody, from: "192.0.2.7".into(), reason: Some("é \"why\"".parse().unwrap()) };
+    let told = |act, secs| doer.did(act, Target::User(uid(1)), Timestamp::from_secs(secs));
+    let full = told(Act::LogIn, 5).session(&"demo".parse().unwrap(), sid(1)).names(["pwd", "o\"t"]);
+    done(&store, writes([Row::User(user(1))]).audit(full.clone())).await;
+    // What conflicts is not told.
+    let again = store.commit(writes([Row::User(user(1))]).audit(told(Act::UserCreated, 6))).await.unwrap();
+    assert!(matches!(again, Commit::Conflict { .. }));
+    let take =
+        |at| Take { key: "audit".into(), limit: 2, window: Duration::from_secs(10), at: Timestamp::from_secs(at) };
+    let guesses = join_all((0..20).map(|_| {
+        let entry = told(Act::LogInFailed, 7).within(take(7));
+        store.commit(Changes::none().audit(entry))
+    }));
+    assert!(guesses.await.into_iter().all(|guess| matches!(guess, Ok(Commit::Done { .. }))));
+    let log = |until, limit| {
+        let (actor, target, act) = (None, Some(Target::User(uid(1))), None);
+        AuditLog { actor, target, act, since: Timestamp::from_secs(5), until, limit }
+    };
+    let all = store.read(log(AuditLog::before(Timestamp::MAX), 99)).await.unwrap();
+    let acts: Vec<_> = all.iter().map(|audited| audited.entry.act).collect();
+    assert_eq!(acts, [Act::LogInFailed, Act::LogInFailed, Act::LogIn]);
+    assert_eq!(all[2].entry, full);
+    let first = store.read(log(AuditLog::before(Timestamp::MAX), 1)).await.unwrap();
+    let rest = store.read(log((first[0].entry.at, first[0].seq), 99)).await.unwrap();
+    assert_eq!([first, rest].concat(), all, "page by page, though two are of one time");
+    assert_eq!(store.read(log(AuditLog::before(Timestamp::from_secs(7)), 99)).await.unwrap().len(), 1);
 }

@@ -60,6 +60,7 @@ pub(crate) fn client(name: &str) -> Client {
         mapping: serde_json::from_value::<Mapping>(json!({"nickname": "nickname"})).unwrap(),
         always_return_refresh: false,
         transport: Transport::Body,
+        administration: None,
         rev: Rev::NEW,
     }
 }

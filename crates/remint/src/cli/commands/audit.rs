@@ -24,7 +24,7 @@ pub(in crate::cli) struct Wanted {
     /// About this target, as the list shows it
     #[arg(long)]
     target: Option<String>,
-    /// Of this act: user-disabled
+    /// Of this act: user.disabled
     #[arg(long)]
     act: Option<String>,
     /// Not older than so long ago (24h), or seconds since 1970
@@ -80,7 +80,7 @@ mod tests {
         let wanted = Wanted {
             actor: Some("client:ops".into()),
             target: None,
-            act: Some("user-disabled".into()),
+            act: Some("user.disabled".into()),
             since: Some("1h".into()),
             until: Some("9000".into()),
             after: Some("c=".into()),
@@ -88,7 +88,7 @@ mod tests {
         };
         assert_eq!(
             wanted.path(Timestamp::from_secs(10_000)).unwrap(),
-            "/admin/api/audit?actor=client%3Aops&act=user-disabled&since=6400&until=9000&cursor=c%3D&limit=5"
+            "/admin/api/audit?actor=client%3Aops&act=user.disabled&since=6400&until=9000&cursor=c%3D&limit=5"
         );
         assert!(moment("--since", "yesterday", Timestamp::default()).is_err());
     }

@@ -34,8 +34,8 @@ pub(in crate::cli) enum User {
     },
     /// List users
     List {
-        /// Those behind this id
-        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+        /// Those behind this cursor, the `next` of the page before
+        #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
         after: Option<String>,
         /// At most so many
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -118,8 +118,8 @@ pub(in crate::cli) async fn run(setup: &Setup, command: User) -> Result<(), CliE
         }
         User::Show { user } => (Method::GET, path("users", &user, ""), None),
         User::List { after, limit } => {
-            let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
-            (Method::GET, format!("/admin/api/users?limit={limit}{after}"), None)
+            let query = query([("limit", Some(limit.to_string())), ("cursor", after)]);
+            (Method::GET, format!("/admin/api/users?{query}"), None)
         }
         User::Search { beginning, limit } => {
             let query = query([("identifier", Some(beginning)), ("limit", Some(limit.to_string()))]);

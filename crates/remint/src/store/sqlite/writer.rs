@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use remint_core::audit::Entry;
 use remint_core::change::{Changes, Forgotten, Row, RowKey, Take, Taken};
 use remint_core::event::{ChainHash, Cursor, Notice};
 use remint_core::rev::Rev;
@@ -23,9 +24,10 @@ use crate::store::documents::Documents;
 use crate::store::error::StoreError;
 use crate::store::record::Param;
 use crate::store::take::{Counted, take};
-use crate::store::{Commit, StoreOptions, rows};
+use crate::store::{Commit, StoreOptions, audit, rows};
 
 /// What the writer is asked to do.
+#[expect(clippy::large_enum_variant, reason = "nearly every order is a commit: a box would cost each of them")]
 pub(in crate::store) enum Order {
     /// Commit changes.
     Commit(Wanted),
@@ -312,7 +314,7 @@ impl Writer {
         Reader { connection: &self.connection, documents: &self.documents, age: None }
     }
 
-    /// What is expected is looked at before anything is written; then removals, rows, counters.
+    /// What is expected is looked at before anything is written; then removals, rows, counters, the audit log.
     fn apply(&self, changes: &Changes) -> Result<Vec<Taken>, Stop> {
         for (key, rev) in &changes.expects {
             self.expect(key, *rev)?;
@@ -334,6 +336,9 @@ impl Writer {
         for forgotten in &changes.forgotten {
             self.forget(forgotten)?;
         }
+        for entry in &changes.entries {
+            self.record(entry)?;
+        }
         Ok(taken)
     }
 
@@ -349,6 +354,18 @@ impl Writer {
                 execute(&self.connection, sql, &[number(*seq)?])?;
             }
         }
+        Ok(())
+    }
+
+    /// An entry of the audit log, where its counters allow it.
+    fn record(&self, entry: &Entry) -> Result<(), Stop> {
+        for within in &entry.within {
+            if let Taken::Exhausted { .. } = self.take(within)? {
+                metrics::counter!("remint_audit_left_out_total").increment(1);
+                return Ok(());
+            }
+        }
+        execute(&self.connection, audit::INSERT, &audit::values(entry)?)?;
         Ok(())
     }
 
