@@ -9,7 +9,7 @@ use remint_core::user::{User, UserStatus};
 use super::ask::{Question, Reader, behind};
 use super::error::StoreError;
 use super::record::Param;
-use super::rows::{self, session_columns};
+use super::rows::{self, session_columns, user_columns};
 
 /// A user with the identifiers, in their order.
 pub type Named = (User, Vec<Identifier>);
@@ -30,9 +30,12 @@ impl Question for UsersListed {
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
-        let sql = "SELECT id, rev, cv, epoch, epoch_reason, status, attributes, created_at FROM users \
-                   WHERE slot >= $1 AND id > $2 AND status <> 'deleted' AND ($3 = '' OR status = $3) \
-                   ORDER BY slot LIMIT $4";
+        let sql = concat!(
+            "SELECT ",
+            user_columns!(),
+            " FROM users WHERE slot >= $1 AND id > $2 AND status <> 'deleted' AND ($3 = '' OR status = $3) \
+             ORDER BY slot LIMIT $4"
+        );
         let [slot, id] = behind(self.after.as_ref().map(UserId::as_bytes));
         let status = self.status.map_or("", rows::status_word);
         let users = reader.all("users", sql, &[slot, id, Param::text(status), Param::limit(self.limit)], rows::user)?;
