@@ -19,7 +19,11 @@ pub(super) fn operations() -> Vec<Operation> {
         (Method::POST, "/session/exchange", exchange(), api.clone()),
         (Method::GET, "/sessions", Said::new("The person's devices", list("sessions", "Device")), account.clone()),
         (Method::DELETE, "/sessions/{sid}", end_other(), account.clone()),
-        (Method::PATCH, "/account", patch(), account),
+        (Method::POST, "/session/factor", second_factor(), json!([])),
+        (Method::PATCH, "/account", patch(), account.clone()),
+        (Method::POST, "/account/phone", add_phone(), account.clone()),
+        (Method::POST, "/account/phone/verify", verify_phone(), account.clone()),
+        (Method::DELETE, "/account/phone", remove_phone(), account),
     ];
     let oauth = [
         (Method::POST, "/oauth2/token", token(), json!([])),
@@ -100,6 +104,32 @@ fn end_other() -> Said {
 fn patch() -> Said {
     let said = Said::new("The person writes their own record; what is answered shows it", tokens_or_page());
     said.takes(of("Attributes"))
+}
+
+fn second_factor() -> Said {
+    let text = || json!({ "type": "string" });
+    let body = json!({ "client_id": text(), "client_secret": text(), "challenge": text(), "code": text() });
+    Said::new("Finishes a log-in with the code that was sent", tokens_or_page())
+        .takes(input(body, &["client_id", "challenge", "code"]))
+        .or(&[429])
+}
+
+fn add_phone() -> Said {
+    let sent = object(json!({ "sent_to": { "type": "string" }, "expires_in": { "type": "integer" } }));
+    Said::new("Sends a code to a phone number, to verify it", sent)
+        .takes(input(json!({ "phone_number": { "type": "string" } }), &["phone_number"]))
+        .answers(202)
+        .or(&[429, 501])
+}
+
+fn verify_phone() -> Said {
+    Said::new("Verifies the phone number with the code; what is answered shows it", tokens_or_page())
+        .takes(input(json!({ "code": { "type": "string" } }), &["code"]))
+        .or(&[429])
+}
+
+fn remove_phone() -> Said {
+    Said::new("Removes the phone number, and with it the second factor", tokens_or_page())
 }
 
 fn form(required: &[&str], more: &[&str]) -> Value {

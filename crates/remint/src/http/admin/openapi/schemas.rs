@@ -106,6 +106,7 @@ fn people() -> Map<String, Value> {
             "external_id": { "type": ["string", "null"] },
             "status": { "enum": ["active", "disabled"] },
             "attributes": of("Attributes"),
+            "phone_number": { "type": ["string", "null"] },
             "cv": { "type": "integer", "minimum": 1 },
             "created_at": of("Secs"),
         })),
