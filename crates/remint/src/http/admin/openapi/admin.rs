@@ -92,7 +92,9 @@ fn users(method: &Method, path: &str) -> Said {
         ("DELETE", "/users/{user}") => Said::new("Empties the record for good", of("Version")),
         (_, "/users/{user}/disable") => brief("Lets the user in no more, and ends every session"),
         (_, "/users/{user}/enable") => brief("Lets the user in again"),
-        (_, "/users/{user}/phone") => brief("Removes the phone number, and with it the second factor; the number is told"),
+        (_, "/users/{user}/phone") => {
+            brief("Removes the phone number, and with it the second factor; the number is told")
+        }
         (_, "/users/{user}/unlock") => brief("Forgets the failed log-ins of a user, who can try again at once"),
         (_, "/users/{user}/password") => brief("Sets the password, and ends every session")
             .takes(input(json!({ "password": password() }), &["password"])),
