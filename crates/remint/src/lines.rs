@@ -1,6 +1,6 @@
 //! The lines of the log on their way out: gathered by whoever writes one, written by a thread of its own, as many at
 //! once as there are. So a request waits neither for a disk nor for whoever reads the log. Never looks into a line, and
-//! never keeps more than [`MOST_BYTES`]: where the reader is that far behind, what comes is dropped and counted.
+//! never keeps more than 8 MiB: where the reader is that far behind, what comes is dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
