@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::Client;
-use crate::id::ClientId;
+use crate::client::{Api, Client};
+use crate::id::{Audience, ClientId};
 use crate::scope::ScopeSet;
 
 /// One right of an administrator, a scope of the admin API.
@@ -82,6 +82,8 @@ pub enum Rights {
         admin: ScopeSet,
         /// The scopes of apis that the client itself may be granted, and so may grant.
         scopes: ScopeSet,
+        /// The apis that the client itself may call, and so may hand on and change.
+        apis: Vec<Audience>,
         /// The clients at which it may open sessions.
         opens_sessions_at: Vec<ClientId>,
     },
@@ -94,6 +96,7 @@ impl Rights {
         Self::Granted {
             admin: scope.intersection(&given.scopes),
             scopes: client.scopes.clone(),
+            apis: client.apis.clone(),
             opens_sessions_at: given.opens_sessions_at,
         }
     }
@@ -117,10 +120,10 @@ impl Rights {
     }
 
     /// Whether a client may be changed from `before` to `after` by whoever has these rights: nobody grants what they
-    /// lack, and nobody touches a client that may do more of administration than they, for whoever holds its new secret
-    /// is that client. Errs with what is lacking.
+    /// lack, nobody touches a client that may do more of administration than they, and nobody gets the secret of one that
+    /// may do more of anything, for whoever holds its secret is that client. Errs with what is lacking.
     pub fn may_change(&self, before: Option<&Client>, after: &Client) -> Result<(), Lacking> {
-        let Self::Granted { admin, scopes, .. } = self else { return Ok(()) };
+        let Self::Granted { admin, scopes, apis, .. } = self else { return Ok(()) };
         for given in [before, Some(after)].into_iter().flatten().filter_map(|client| client.administration.as_ref()) {
             if let Some(scope) = given.scopes.iter().find(|scope| !admin.contains(scope)) {
                 return Err(Lacking::Scope(scope.to_owned()));
@@ -129,8 +132,26 @@ impl Rights {
                 return Err(Lacking::SessionsAt(client.clone()));
             }
         }
-        let had = |scope: &str| before.is_some_and(|before| before.scopes.contains(scope));
-        match after.scopes.iter().find(|scope| !had(scope) && !scopes.contains(scope)) {
+        let kept = before.filter(|before| before.secret == after.secret);
+        let had_scope = |scope: &str| kept.is_some_and(|kept| kept.scopes.contains(scope));
+        if let Some(scope) = after.scopes.iter().find(|scope| !had_scope(scope) && !scopes.contains(scope)) {
+            return Err(Lacking::Scope(scope.to_owned()));
+        }
+        let had_api = |api: &Audience| kept.is_some_and(|kept| kept.apis.contains(api));
+        match after.apis.iter().find(|api| !had_api(api) && !apis.contains(api)) {
+            Some(api) => Err(Lacking::Api(api.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether an api may be changed from `before` to `after`, its secret included: by whoever may call it. Scopes that it
+    /// knows from then on are in the tokens of all clients that have them: they are granted too. Errs with what is lacking.
+    pub fn may_change_api(&self, before: &Api, after: &Api) -> Result<(), Lacking> {
+        let Self::Granted { scopes, apis, .. } = self else { return Ok(()) };
+        if !apis.contains(&before.audience) {
+            return Err(Lacking::Api(before.audience.clone()));
+        }
+        match after.scopes.iter().find(|scope| !before.scopes.contains(scope) && !scopes.contains(scope)) {
             Some(scope) => Err(Lacking::Scope(scope.to_owned())),
             None => Ok(()),
         }
@@ -143,6 +164,9 @@ pub enum Lacking {
     /// A scope, of the admin API or of an api.
     #[error("nobody grants what they lack, and your client lacks the scope `{0}`")]
     Scope(String),
+    /// An api.
+    #[error("nobody grants what they lack, and your client may not call the api `{0}`: name it in its `apis`")]
+    Api(Audience),
     /// Sessions at a client.
     #[error("your client may not open sessions at `{0}`: name it in `administration.opens_sessions_at`")]
     SessionsAt(ClientId),
@@ -153,6 +177,7 @@ mod tests {
     use super::*;
     use crate::fixture;
     use crate::policy::Policy;
+    use crate::secret::SecretHash;
 
     fn administrator(scopes: &str, at: &[&str]) -> Client {
         let opens_sessions_at = at.iter().map(|id| id.parse().unwrap()).collect();
@@ -187,6 +212,34 @@ mod tests {
         assert_eq!(clerk.may_change(Some(&plain), &wider), Err(Lacking::Scope("pay".into())));
         assert_eq!(clerk.may_change(Some(&wider), &wider), Ok(()), "what it had already is not granted");
         assert_eq!(Rights::All.may_change(Some(&chief), &wider), Ok(()));
+    }
+
+    #[test]
+    fn nobody_gets_the_secret_of_whoever_may_do_more() {
+        let clerk = rights(&administrator("remint:clients", &[]));
+        let anew = |client: &Client| Client { secret: Some(SecretHash::of(b"new")), ..client.clone() };
+        let plain = Client { secret: Some(SecretHash::of(b"old")), ..fixture::client(Policy::fixed()) };
+        assert_eq!(clerk.may_change(Some(&plain), &anew(&plain)), Ok(()));
+        let pays = Client { scopes: "read pay".parse().unwrap(), ..plain.clone() };
+        assert_eq!(clerk.may_change(Some(&pays), &anew(&pays)), Err(Lacking::Scope("pay".into())));
+        let (bank, called) = ("bank".parse::<Audience>().unwrap(), plain.apis[0].clone());
+        let banks = Client { apis: vec![called, bank.clone()], ..plain.clone() };
+        assert_eq!(clerk.may_change(Some(&banks), &anew(&banks)), Err(Lacking::Api(bank.clone())));
+        assert_eq!(clerk.may_change(Some(&plain), &banks), Err(Lacking::Api(bank.clone())));
+        assert_eq!(clerk.may_change(None, &banks), Err(Lacking::Api(bank)));
+        assert_eq!(clerk.may_change(Some(&banks), &Client { name: "Bank".into(), ..banks.clone() }), Ok(()));
+    }
+
+    #[test]
+    fn an_api_is_changed_by_whoever_may_call_it() {
+        let clerk = rights(&administrator("remint:clients", &[]));
+        let api = fixture::api();
+        assert_eq!(clerk.may_change_api(&api, &Api { secret: SecretHash::of(b"new"), ..api.clone() }), Ok(()));
+        let bank = Api { audience: "bank".parse().unwrap(), ..api.clone() };
+        assert_eq!(clerk.may_change_api(&bank, &bank), Err(Lacking::Api(bank.audience.clone())));
+        assert_eq!(Rights::All.may_change_api(&bank, &bank), Ok(()));
+        let pays = Api { scopes: "read pay".parse().unwrap(), ..api.clone() };
+        assert_eq!(clerk.may_change_api(&api, &pays), Err(Lacking::Scope("pay".into())));
     }
 
     #[test]

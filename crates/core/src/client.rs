@@ -94,7 +94,8 @@ pub struct Client {
     /// For people to read.
     #[serde(default)]
     pub name: String,
-    /// The version of what its tokens show: rises with mapping, scopes, apis and disabling.
+    /// The version of what its tokens show: rises with mapping, scopes, apis and disabling, and with a new secret where
+    /// the client gets tokens of its own.
     #[serde(default)]
     pub pv: u64,
     /// Whether it may have no tokens.
@@ -214,7 +215,11 @@ impl Client {
         Ok(self)
     }
 
+    /// A new secret too, where the client itself gets tokens: those of whoever had the old one die.
     fn shows_the_same(&self, before: &Self) -> bool {
+        if self.client_credentials && self.secret != before.secret {
+            return false;
+        }
         (&self.mapping, &self.scopes, &self.apis, self.disabled, self.client_credentials, &self.administration)
             == (
                 &before.mapping,
@@ -303,6 +308,13 @@ mod tests {
         assert_eq!(renamed.pv, before.pv);
         let disabled = Client { disabled: true, ..before.clone() }.checked(Some(&before), &apis, &timing).unwrap();
         assert_eq!(disabled.pv, before.pv + 1);
+        let secret = |text: &[u8]| Some(SecretHash::of(text));
+        let keeps = Client { secret: secret(b"old"), ..before.clone() };
+        let rotated =
+            |before: &Client| Client { secret: secret(b"new"), ..before.clone() }.checked(Some(before), &apis, &timing);
+        assert_eq!(rotated(&keeps).unwrap().pv, keeps.pv, "its sessions are not its own tokens");
+        let itself = Client { client_credentials: true, ..keeps };
+        assert_eq!(rotated(&itself).unwrap().pv, itself.pv + 1);
     }
 
     #[test]

@@ -20,10 +20,14 @@ pub const fn demanded(user: &User) -> Option<&PhoneNumber> {
     user.phone_number.as_ref()
 }
 
-/// `amr` of a log-in that showed all that its account demands.
-pub fn amr_of_login(user: &User) -> Vec<String> {
-    let shown: &[&str] = if demanded(user).is_some() { &[PASSWORD, SMS, MULTIPLE] } else { &[PASSWORD] };
-    shown.iter().map(|&method| method.to_owned()).collect()
+/// `amr` of a log-in that showed the password.
+pub fn amr_of_password() -> Vec<String> {
+    vec![PASSWORD.to_owned()]
+}
+
+/// `amr` of a log-in that showed the password, and then the code that was sent.
+pub fn amr_of_both() -> Vec<String> {
+    [PASSWORD, SMS, MULTIPLE].map(str::to_owned).to_vec()
 }
 
 /// Whether a log-in that says `amr` showed all that its account demands.
@@ -53,17 +57,15 @@ mod tests {
 
     #[test]
     fn a_verified_number_is_demanded_and_a_log_in_says_that_it_was_shown() {
-        assert_eq!(amr_of_login(&fixture::user()), ["pwd"]);
-        assert_eq!(amr_of_login(&with_phone()), ["pwd", "sms", "mfa"]);
-        assert!(is_shown(&fixture::user(), &amr(&["pwd"])));
-        assert!(is_shown(&with_phone(), &amr_of_login(&with_phone())));
-        assert!(!is_shown(&with_phone(), &amr(&["pwd"])) && !is_shown(&with_phone(), &amr(&["mfa"])));
+        assert!(is_shown(&fixture::user(), &amr_of_password()));
+        assert!(is_shown(&with_phone(), &amr_of_both()));
+        assert!(!is_shown(&with_phone(), &amr_of_password()) && !is_shown(&with_phone(), &amr(&["mfa"])));
     }
 
     #[test]
     fn a_factor_is_changed_by_whoever_has_just_shown_it() {
         let (now, recent) = (Timestamp::from_secs(1000), Timestamp::from_secs(700));
-        let (pwd, both) = (amr(&["pwd"]), amr_of_login(&with_phone()));
+        let (pwd, both) = (amr_of_password(), amr_of_both());
         assert_eq!(may_be_changed(&fixture::user(), recent, &pwd, now), Ok(()));
         assert_eq!(may_be_changed(&with_phone(), recent, &both, now), Ok(()));
         let without = may_be_changed(&with_phone(), recent, &pwd, now);

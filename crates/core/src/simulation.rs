@@ -14,7 +14,7 @@ use crate::rolling::{self, Held, Renewal};
 use crate::secret::{MacKey, Salt, SecretHash};
 use crate::session::{Continuity, Device, Opening, Session};
 use crate::time::Timestamp;
-use crate::token::{Issuing, Target, TokenClaims};
+use crate::token::{Bounds, Issuing, Target, TokenClaims};
 use crate::user::{Attributes, User};
 
 /// At most so many moments are played through.
@@ -300,7 +300,7 @@ impl<'a> Holder<'a> {
         let audience: Option<&Audience> = self.client.default_api();
         let exp = audience.map_or(0, |audience| {
             let target = Target::Issuer(audience);
-            TokenClaims::of_session(by, &self.user, self.client, &self.session, target, None).exp()
+            TokenClaims::of_session(by, &self.user, self.client, &self.session, target, Bounds::default()).exp()
         });
         self.held = Held { iat: now.quantised(quantum).secs(), exp, cv: self.user.cv, pv: self.client.pv };
     }

@@ -73,6 +73,27 @@ impl Target<'_> {
     }
 }
 
+/// What a token may not say more than, whatever its session could have. The default bounds nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds<'a> {
+    /// A scope narrower than was granted (RFC 6749 section 6).
+    pub scope: Option<&'a ScopeSet>,
+    /// What the token is minted in exchange for.
+    pub grounds: Option<&'a Grounds>,
+}
+
+/// What an access token shows that another is minted for. The row may know more by now: that the person proved anew who
+/// they are says nothing of whoever holds a token from before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grounds {
+    /// Its `auth_time`.
+    pub auth_time: Timestamp,
+    /// Its `amr`.
+    pub amr: Vec<String>,
+    /// The new token ends then at the latest: where only another proof, the refresh token, prolongs the session.
+    pub until: Option<Timestamp>,
+}
+
 /// Who issues, and when: the same for every token of one answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Issuing<'a> {
@@ -92,12 +113,20 @@ impl TokenClaims {
         client: &Client,
         session: &Session,
         target: Target<'_>,
-        narrowed: Option<&ScopeSet>,
+        bounds: Bounds<'_>,
     ) -> Self {
         let granted = session.scope.intersection(&client.scopes);
-        let scope = target.scope(&narrowed.map_or(granted.clone(), |narrowed| narrowed.intersection(&granted)));
+        let scope = target.scope(&bounds.scope.map_or(granted.clone(), |narrowed| narrowed.intersection(&granted)));
         let iat = by.now.quantised(by.quantum);
-        let exp = iat.plus(client.policy.life()).min(session.absolute_at);
+        let until = bounds.grounds.and_then(|grounds| grounds.until).unwrap_or(session.absolute_at);
+        let exp = iat.plus(client.policy.life()).min(session.absolute_at).min(until);
+        let (auth_time, amr) = match bounds.grounds {
+            Some(grounds) => (grounds.auth_time, &grounds.amr),
+            None => (session.auth_time, &session.amr),
+        };
+        let (auth_time_bytes, exp_bytes) = (auth_time.secs().to_be_bytes(), exp.secs().to_be_bytes());
+        let proved = amr.join(" ");
+        let holder: [&[u8]; 4] = [session.sid.as_bytes(), &auth_time_bytes, proved.as_bytes(), &exp_bytes];
         Self {
             iss: by.issuer.to_owned(),
             sub: user.id.to_string(),
@@ -106,13 +135,13 @@ impl TokenClaims {
             session: Some(SessionClaims {
                 sid: session.sid,
                 cv: user.cv,
-                auth_time: session.auth_time.secs(),
-                amr: session.amr.clone(),
+                auth_time: auth_time.secs(),
+                amr: amr.clone(),
             }),
             pv: client.pv,
             iat: iat.secs(),
             exp: exp.secs(),
-            jti: jti(&[session.sid.as_bytes()], iat, user.cv, client.pv, target.audience(), &scope),
+            jti: jti(&holder, iat, user.cv, client.pv, target.audience(), &scope),
             scope,
             mapped: client.mapping.apply(user).into_claims(),
         }
@@ -187,7 +216,8 @@ impl TokenClaims {
     }
 }
 
-/// `jti` = f(holder, iat, cv, pv, aud, scope): the first 16 bytes of SHA-256 over length-prefixed fields.
+/// `jti` = f(holder, iat, cv, pv, aud, scope): the first 16 bytes of SHA-256 over length-prefixed fields. The holder is a
+/// client, or a session with what was proved and the `exp`: two tokens that differ have two names.
 fn jti(holder: &[&[u8]], iat: Timestamp, cv: u64, pv: u64, aud: &Audience, scope: &ScopeSet) -> Jti {
     let (iat, cv, pv) = (iat.micros().to_be_bytes(), cv.to_be_bytes(), pv.to_be_bytes());
     let fields = [&iat[..], &cv[..], &pv[..], aud.as_str().as_bytes(), scope.as_str().as_bytes()];
@@ -212,7 +242,7 @@ mod tests {
         let client = Client { mapping: fixture::mapping(), ..fixture::client(Policy::rolling()) };
         let (api, now) = (fixture::api(), Timestamp::from_secs(at));
         let by = Issuing { issuer: "https://id.example", quantum: QUANTUM, now };
-        TokenClaims::of_session(by, user, &client, session, Target::Api(&api), None)
+        TokenClaims::of_session(by, user, &client, session, Target::Api(&api), Bounds::default())
     }
 
     #[test]
@@ -244,6 +274,25 @@ mod tests {
         let session = fixture::session(Policy::rolling());
         let claims = minted(&session, &fixture::user(), session.absolute_at.secs() - 60);
         assert_eq!(claims.exp(), session.absolute_at.secs());
+    }
+
+    #[test]
+    fn no_token_says_more_than_the_one_that_it_is_minted_for() {
+        let session = Session { auth_time: Timestamp::from_secs(600), ..fixture::session(Policy::refresh()) };
+        let (user, client, api) = (fixture::user(), fixture::client(Policy::refresh()), fixture::api());
+        let by = Issuing { issuer: "https://id.example", quantum: QUANTUM, now: Timestamp::from_secs(610) };
+        let minted = |grounds: Option<&Grounds>| {
+            let bounds = Bounds { grounds, ..Bounds::default() };
+            TokenClaims::of_session(by, &user, &client, &session, Target::Api(&api), bounds)
+        };
+        let grounds = Grounds { auth_time: Timestamp::from_secs(0), amr: vec!["otp".into()], until: None };
+        let (free, bound) = (minted(None), minted(Some(&grounds)));
+        let shown = bound.session.as_ref().unwrap();
+        assert_eq!((shown.auth_time, &shown.amr, bound.exp), (0, &grounds.amr, free.exp));
+        assert_ne!(bound.jti, free.jti, "another token has another name");
+        let short = minted(Some(&Grounds { until: Some(Timestamp::from_secs(700)), ..grounds }));
+        assert_eq!(short.exp, 700);
+        assert_ne!(short.jti, bound.jti);
     }
 
     #[test]

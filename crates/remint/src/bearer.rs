@@ -12,6 +12,7 @@ use remint_core::rolling;
 use remint_core::secret::SecretHash;
 use remint_core::session::{Continuity, Session};
 use remint_core::time::Timestamp;
+use remint_core::token::Grounds;
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -75,6 +76,17 @@ impl Bearer {
     /// Whether it is the account token, or the cookie in its place.
     pub const fn is_account(&self) -> bool {
         matches!(self.shown, Shown::AccountToken | Shown::Cookie(_))
+    }
+
+    /// What a token that is minted for this one may show of the person. The cookie has a new secret whenever the person
+    /// proves again who they are: whoever has it has what the row says.
+    pub fn grounds(&self) -> Option<Grounds> {
+        match self.shown {
+            Shown::Cookie(_) => None,
+            Shown::AccountToken | Shown::ApiToken => {
+                Some(Grounds { auth_time: self.auth_time, amr: self.claims.amr.clone(), until: None })
+            }
+        }
     }
 
     /// The session with its user and client, as they are now. A session that is not stored any more has expired; one

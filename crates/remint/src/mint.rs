@@ -232,7 +232,7 @@ mod tests {
     use remint_core::rev::Rev;
     use remint_core::secret::SecretHash;
     use remint_core::session::{Continuity, Device, Opening, Session};
-    use remint_core::token::{Issuing, Target};
+    use remint_core::token::{Bounds, Issuing, Target};
     use remint_core::user::User;
     use serde_json::json;
 
@@ -291,7 +291,7 @@ mod tests {
         };
         let session = Session::open(user, &client.id, &policy, opening, NOW);
         let by = Issuing { issuer: ISSUER, quantum: QUANTUM, now };
-        TokenClaims::of_session(by, user, &client, &session, target, None)
+        TokenClaims::of_session(by, user, &client, &session, target, Bounds::default())
     }
 
     fn user(nickname: &str) -> User {

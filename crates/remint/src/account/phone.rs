@@ -105,7 +105,7 @@ pub async fn verify(app: &App, bearer: &Bearer, typed: &str, doer: &Doer) -> Res
         let before = held.user.phone_number.clone();
         let used = Changes::none().delete(RowKey::Challenge(id), challenge.rev);
         let changed = held.user.with_phone_number(Some(number));
-        if let Some(issued) = written(app, held, changed, used, doer).await? {
+        if let Some(issued) = written(app, bearer, held, changed, (used, doer)).await? {
             tell(app, before, Content::NumberReplaced);
             return Ok(issued);
         }
@@ -123,7 +123,7 @@ pub async fn remove(app: &App, bearer: &Bearer, doer: &Doer) -> Result<Issued, F
         let held = changeable(app, bearer).await?;
         let before = held.user.phone_number.clone();
         let changed = held.user.with_phone_number(None);
-        if let Some(issued) = written(app, held, changed, Changes::none(), doer).await? {
+        if let Some(issued) = written(app, bearer, held, changed, (Changes::none(), doer)).await? {
             tell(app, before, Content::NumberRemoved);
             return Ok(issued);
         }
@@ -134,10 +134,10 @@ pub async fn remove(app: &App, bearer: &Bearer, doer: &Doer) -> Result<Issued, F
 /// Commits the changed record with what goes with it. `None` where something moved.
 async fn written(
     app: &App,
+    bearer: &Bearer,
     held: Held,
     changed: Option<Changed>,
-    with: Changes,
-    doer: &Doer,
+    (with, doer): (Changes, &Doer),
 ) -> Result<Option<Issued>, Failure> {
     let now = app.clock.now();
     let (user, changes) = match changed {
@@ -149,7 +149,7 @@ async fn written(
             (user.clone(), with.write(Row::User(user)).notice(told).audit(entry))
         }
     };
-    record::answered(app, held, &user, changes, now).await
+    record::answered(app, bearer, held, &user, changes, now).await
 }
 
 /// The old number hears of it. Nobody waits for that.

@@ -8,10 +8,12 @@ use remint_core::audit::{Act, Doer, Entry, Target};
 use remint_core::change::{Changes, Row, Take};
 use remint_core::event::{Cause, Initiator};
 use remint_core::notice;
+use remint_core::policy::Policy;
 use remint_core::refusal::Refusal;
 use remint_core::rolling;
 use remint_core::session::{EndReason, recently_authenticated};
 use remint_core::time::Timestamp;
+use remint_core::token::Grounds;
 use remint_core::user::User;
 use serde_json::{Map, Value};
 
@@ -44,7 +46,7 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>, doer:
                 (changed.user.clone(), Changes::none().write(Row::User(changed.user)).notice(told).audit(entry))
             }
         };
-        if let Some(issued) = answered(app, held, &user, changes, now).await? {
+        if let Some(issued) = answered(app, bearer, held, &user, changes, now).await? {
             return Ok(issued);
         } // else the record moved: apply the patch to what is there now
     }
@@ -52,15 +54,20 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>, doer:
 }
 
 /// Commits a change of the caller's record (`user` is the record after it), and answers tokens that show it; never a
-/// refresh token. `None` where something moved: decide again.
+/// refresh token, and where that is what a session is prolonged by, no token that lives longer than the caller's. `None`
+/// where something moved: decide again.
 pub async fn answered(
     app: &App,
+    bearer: &Bearer,
     held: Held,
     user: &User,
     changes: Changes,
     now: Timestamp,
 ) -> Result<Option<Issued>, Failure> {
-    let wanted = Wanted { account: true, ..Wanted::default() };
+    let prolonged_otherwise = matches!(held.client.policy, Policy::Refresh { .. });
+    let until = prolonged_otherwise.then_some(Timestamp::from_secs(bearer.held.exp));
+    let grounds = bearer.grounds().map(|grounds| Grounds { until, ..grounds });
+    let wanted = Wanted { account: true, grounds, ..Wanted::default() };
     let carried = rolling::carried(&held.session, &held.client, app.settings.timing.quantum, now);
     let changes = carried.clone().map_or(changes.clone(), |row| changes.write(Row::Session(row)));
     let session = carried.unwrap_or(held.session);

@@ -72,6 +72,7 @@ pub async fn update(app: &App, by: &By, id: &str, input: &Map<String, Value>) ->
             return Err(AdminError::invalid("audience", "cannot be changed: tokens and clients name it"));
         }
         let after = Api { rev: before.rev, ..wanted };
+        by.may_change_api(&before, &after)?;
         fits_its_clients(app, &after).await?;
         if after == before {
             return Ok(Seen { view: view(&after), rev: after.rev });
@@ -108,8 +109,10 @@ pub async fn list(app: &App) -> Result<Value, AdminError> {
 pub async fn rotate_secret(app: &App, by: &By, id: &str) -> Result<Seen, AdminError> {
     let secret = ClientSecret::from_random(app.entropy.bytes());
     for _ in 0..MAX_CONFLICTS {
-        let api = Api { secret: secret.hash(), ..found(app, id).await? };
-        by.expects(api.rev)?;
+        let before = found(app, id).await?;
+        by.expects(before.rev)?;
+        let api = Api { secret: secret.hash(), ..before.clone() };
+        by.may_change_api(&before, &api)?;
         let entry = by.did(Act::ApiSecretRotated, Target::Api(api.id.clone()), app.clock.now());
         match app.store.commit(Changes::none().write(Row::Api(api.clone())).audit(entry)).await? {
             Commit::Done { .. } => return Ok(with_secret(written(&api), Some(&secret))),

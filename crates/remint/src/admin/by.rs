@@ -3,7 +3,7 @@
 
 use remint_core::administration::{AdminScope, Lacking, Rights};
 use remint_core::audit::{Act, Doer, Entry, Target};
-use remint_core::client::Client;
+use remint_core::client::{Api, Client};
 use remint_core::id::ClientId;
 use remint_core::rev::Rev;
 use remint_core::time::Timestamp;
@@ -75,6 +75,11 @@ impl By {
     /// Whether a client may be made or changed to this.
     pub fn may_change(&self, before: Option<&Client>, after: &Client) -> Result<(), AdminError> {
         self.rights.may_change(before, after).map_err(AdminError::Lacking)
+    }
+
+    /// Whether an api may be changed to this.
+    pub fn may_change_api(&self, before: &Api, after: &Api) -> Result<(), AdminError> {
+        self.rights.may_change_api(before, after).map_err(AdminError::Lacking)
     }
 
     /// Whether what is there is what the caller expects.

@@ -6,7 +6,7 @@ use remint_core::id::SessionId;
 use remint_core::mapping::Mapping;
 use remint_core::session::{Continuity, Device, Opening, Session};
 use remint_core::time::Timestamp;
-use remint_core::token::{Issuing, Target, TokenClaims};
+use remint_core::token::{Bounds, Issuing, Target, TokenClaims};
 use remint_core::user::User;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ async fn shown(app: &App, client: &Client, user: &User) -> Result<(Value, Option
     let now = app.clock.now();
     let session = imagined(client, user, now);
     let by = Issuing { issuer: app.settings.issuer.as_str(), quantum: app.settings.timing.quantum, now };
-    let claims = TokenClaims::of_session(by, user, client, &session, Target::Api(&api), None);
+    let claims = TokenClaims::of_session(by, user, client, &session, Target::Api(&api), Bounds::default());
     let refused = app.mint.fits(&claims, api.algorithm).err().map(Failure::from);
     let mut view = json!(claims);
     if let Value::Object(members) = &mut view {

@@ -119,7 +119,8 @@ impl Open {
         ["user", "attributes", "client_id", "amr", "auth_time", "scope", "resource", "user_agent", "address"];
 }
 
-/// Opens a session, and answers the tokens of it. The user is made where there is none of that external id.
+/// Opens a session, and answers the tokens of it. The user is made where there is none of that external id; the record of
+/// one that is there is changed for those alone who may change users, because it is in the tokens of other clients too.
 pub async fn open(app: &App, by: &By, open: Open) -> Result<Issued, AdminError> {
     debug_assert!(by.may(AdminScope::SessionsOpen), "the door was asked before");
     let client: ClientId = open.client_id.parse().map_err(|bad| AdminError::invalid("client_id", bad))?;
@@ -127,6 +128,7 @@ pub async fn open(app: &App, by: &By, open: Open) -> Result<Issued, AdminError> 
     let vouched = Vouched {
         user: open.user.parse::<ExternalId>().map_err(|bad| AdminError::invalid("user", bad))?,
         attributes: open.attributes,
+        changes_known: by.may(AdminScope::UsersWrite),
         client,
         amr: methods(open.amr)?,
         auth_time: proved_at(app, open.auth_time)?,

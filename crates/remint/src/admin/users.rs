@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use remint_core::administration::AdminScope;
 use remint_core::attribute::{Declarations, Writer};
 use remint_core::audit::{Act, Target};
 use remint_core::change::{Changes, Identifier, PasswordRow, Row, RowKey};
@@ -286,7 +287,7 @@ fn briefly((seen, short): (Seen, Value)) -> Seen {
 }
 
 /// Writes attributes, also those that only an administrator may write; `null` removes one. Answers the record with its
-/// new `cv`.
+/// new `cv`; to a caller who may not see users, the `cv` alone.
 pub async fn patch(app: &App, by: &By, who: &str, patch: &Map<String, Value>) -> Result<Seen, AdminError> {
     let patched = change(app, by, Act::UserChanged, who, |account, moment| {
         let patched = account.user.patched(patch, &moment.declared, Writer::Admin).map_err(Refusal::from)?;
@@ -296,7 +297,8 @@ pub async fn patch(app: &App, by: &By, who: &str, patch: &Map<String, Value>) ->
         let told = notice::claims_changed(&changed.user, changed.names, cause, who, moment.horizon, moment.now);
         Ok(Some(Wanted { user: changed.user, with: Changes::none().notice(told), names }))
     });
-    Ok(patched.await?.0)
+    let patched = patched.await?;
+    Ok(if by.may(AdminScope::UsersRead) { patched.0 } else { briefly(patched) })
 }
 
 /// The user has no phone number and no second factor any more: for whoever has lost the phone. The number is told.

@@ -2,6 +2,7 @@
 //! an external id and made where there is none; user, session and what the feed must tell are one commit, which expects
 //! user, client and the client that vouches as they were read. Never reaches a user who has no external id.
 
+use remint_core::administration::AdminScope;
 use remint_core::attribute::Writer;
 use remint_core::audit::{Act, Doer, Target};
 use remint_core::change::{Changes, Identifier, Row, RowKey};
@@ -32,6 +33,8 @@ pub struct Vouched {
     pub user: ExternalId,
     /// What is to be written into the record; `null` removes an attribute.
     pub attributes: Map<String, Value>,
+    /// Whether the record of a person who is known already may be changed by that.
+    pub changes_known: bool,
     /// At which client.
     pub client: ClientId,
     /// How the person proved who they are (RFC 8176).
@@ -95,6 +98,9 @@ async fn record(app: &App, doer: &Doer, vouched: &Vouched, now: Timestamp) -> Re
     let user = account.user;
     match user.patched(&vouched.attributes, &declared, Writer::Admin).map_err(Refusal::from)? {
         None => Ok((user.clone(), Changes::none().expect(RowKey::User(user.id), user.rev))),
+        Some(_) if !vouched.changes_known => {
+            Err(Refusal::InsufficientScope { needed: AdminScope::UsersWrite.as_str() }.into())
+        }
         Some(changed) => {
             let entry = doer.did(Act::UserChanged, Target::User(user.id), now).names(&changed.names);
             let (cause, who, horizon) = (Cause::Attributes, Initiator::Admin, app.horizon().await?);

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use remint_core::audit::Target;
 use remint_core::change::{Changes, PasswordRow, Row, RowKey};
 use remint_core::client::Client;
 use remint_core::code::{Asking, CODE_LIFE, Challenge, ChallengeToken, HalfLogin, Purpose};
@@ -102,14 +103,18 @@ pub async fn finish(app: &App, client: &Client, answer: &Answer) -> Result<Issue
         return Err(Refusal::ChallengeOver.into()); // another client uses up no try of it
     }
     let counted = count(app, &challenge, answer.address).await?;
-    challenge.answered(answer.code.as_str(), &codes::key(app), app.clock.now())?;
+    if let Err(wrong) = challenge.answered(answer.code.as_str(), &codes::key(app), app.clock.now()) {
+        let target = Target::User(challenge.user);
+        login::tell_failed(app, client, answer.address, target, (factor::SMS, &counted.counter())).await;
+        return Err(wrong.into());
+    }
     for _ in 0..MAX_CONFLICTS {
         let client = app.store.read(ClientById(client.id.clone())).await?.ok_or(Refusal::BadClient)?;
         let (user, password) = credentials(app, &challenge).await?;
         let half = challenge.half_login(&client.id, &user, &password)?;
-        let wanted = Wanted { resource: half.resource.clone(), scope: half.scope.clone(), account: false };
+        let wanted = Wanted { resource: half.resource.clone(), scope: half.scope.clone(), ..Wanted::default() };
         let now = app.clock.now();
-        let amr = factor::amr_of_login(&user);
+        let amr = factor::amr_of_both();
         let (after, session, changes, cookie) =
             match login::reauthenticated(app, &user, &client, half.session, answer.again.as_ref()).await? {
                 Some(session) => login::again(app, app.horizon().await?, &user, &client, session, amr, now),

@@ -9,7 +9,7 @@ use remint_core::refusal::Refusal;
 use remint_core::scope::ScopeSet;
 use remint_core::session::Session;
 use remint_core::time::Timestamp;
-use remint_core::token::{Issuing, Target, TokenClaims};
+use remint_core::token::{Bounds, Grounds, Issuing, Target, TokenClaims};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,14 @@ pub struct Wanted {
     pub scope: Option<ScopeSet>,
     /// Whether the account token comes too.
     pub account: bool,
+    /// What the caller showed, where that was an access token: nothing goes beyond it.
+    pub grounds: Option<Grounds>,
+}
+
+impl Wanted {
+    fn bounds(&self) -> Bounds<'_> {
+        Bounds { scope: self.scope.as_ref(), grounds: self.grounds.as_ref() }
+    }
 }
 
 /// The tokens of one answer.
@@ -147,7 +155,7 @@ pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Ti
         return for_page(app, permit, now).await;
     }
     let claims_for = |target: Target<'_>| {
-        TokenClaims::of_session(issuing(app, now), permit.user(), client, session, target, wanted.scope.as_ref())
+        TokenClaims::of_session(issuing(app, now), permit.user(), client, session, target, wanted.bounds())
     };
     let account = || {
         let claims = claims_for(Target::Issuer(app.settings.issuer.audience()));
@@ -178,7 +186,14 @@ pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Ti
 async fn for_page(app: &App, permit: Permit<'_>, now: Timestamp) -> Result<Issued, Failure> {
     let (client, session) = (permit.client(), permit.session());
     let api = api_for(app, client.default_api().ok_or(Refusal::UnknownResource)?).await?;
-    let claims = TokenClaims::of_session(issuing(app, now), permit.user(), client, session, Target::Api(&api), None);
+    let claims = TokenClaims::of_session(
+        issuing(app, now),
+        permit.user(),
+        client,
+        session,
+        Target::Api(&api),
+        Bounds::default(),
+    );
     let page = Page {
         claims: claims.without_token()?,
         idle_expires_at: session.idle_at.secs(),
@@ -202,7 +217,8 @@ pub async fn fits(app: &App, permit: Permit<'_>, now: Timestamp) -> Result<(), F
     for audience in &permit.client().apis {
         let api = api_for(app, audience).await?;
         let (user, client, session) = (permit.user(), permit.client(), permit.session());
-        let claims = TokenClaims::of_session(issuing(app, now), user, client, session, Target::Api(&api), None);
+        let claims =
+            TokenClaims::of_session(issuing(app, now), user, client, session, Target::Api(&api), Bounds::default());
         app.mint.fits(&claims, api.algorithm)?;
     }
     Ok(())

@@ -70,14 +70,14 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
             }
         };
         let client = app.store.read(ClientById(client.id.clone())).await?.ok_or(Refusal::BadClient)?;
-        let (now, amr) = (app.clock.now(), factor::amr_of_login(&proved.user));
+        let (now, amr) = (app.clock.now(), factor::amr_of_password());
         let sid = attempt.again.as_ref().map(|bearer| bearer.sid);
         let (user, session, changes, cookie) =
             match reauthenticated(app, &proved.user, &client, sid, attempt.again.as_ref()).await? {
                 Some(session) => again(app, app.horizon().await?, &proved.user, &client, session, amr, now),
                 None => open(app, &proved.user, &client, (&attempt.wanted, &attempt.device), amr, now),
             };
-        gate::may_issue(&user, &client, &session, Kind::Login, now)?;
+        gate::stands(&user, &client, &session, now)?;
         grantable(app, &client, &session, &attempt.wanted)?;
         if factor::demanded(&proved.user).is_some() {
             let half = proved.half(&client, &session, attempt);
@@ -93,6 +93,7 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
             }
             continue;
         }
+        gate::may_issue(&user, &client, &session, Kind::Login, now)?;
         let changes = proved.expected(changes, &client).reset(counted.counter());
         let changes = changes.audit(entry(attempt.address, &session, now));
         match app.store.commit(changes).await? {
@@ -133,8 +134,8 @@ pub(super) fn entry(address: IpAddr, session: &Session, now: Timestamp) -> Entry
 const FAILURES_TOLD: u32 = 1000;
 const FAILURES_WINDOW: Duration = Duration::from_secs(3600);
 
-/// Tells the audit log of a wrong password: the first of each account in a window. What was typed is told to nobody: it
-/// may be the password. Whether it is told or not takes the same commit.
+/// Tells the audit log of a wrong password. What was typed is told to nobody: it may be the password. Whether the account
+/// is there or not takes the same commit.
 async fn tell_of_failure(
     app: &App,
     client: &Client,
@@ -146,16 +147,30 @@ async fn tell_of_failure(
     if !matches!(failure, Failure::Refused(Refusal::BadCredentials)) {
         return;
     }
+    let target = known.map_or(Target::Unknown, Target::User);
+    tell_failed(app, client, attempt.address, target, (factor::PASSWORD, &counted.counter())).await;
+}
+
+/// Tells the audit log that a log-in failed at one method (RFC 8176): the first in a window of those that are counted
+/// alike.
+pub(super) async fn tell_failed(
+    app: &App,
+    client: &Client,
+    address: IpAddr,
+    target: Target,
+    (method, counter): (&str, &str),
+) {
     let now = app.clock.now();
-    let (target, all) = match known {
-        Some(user) => (Target::User(user), "audit:login.failed:known"),
-        None => (Target::Unknown, "audit:login.failed:unknown"),
+    let all = match target {
+        Target::Unknown => "audit:login.failed:unknown",
+        _ => "audit:login.failed:known",
     };
     let take = |key: String, limit, window| Take { key, limit, window, at: now };
-    let entry = Doer::at(Actor::Nobody, attempt.address)
+    let entry = Doer::at(Actor::Nobody, address)
         .did(Act::LogInFailed, target, now)
         .client(&client.id)
-        .within(take(format!("audit:{}", counted.counter()), 1, app.settings.limits.login_window))
+        .names([method])
+        .within(take(format!("audit:{method}:{counter}"), 1, app.settings.limits.login_window))
         .within(take(all.to_owned(), FAILURES_TOLD, FAILURES_WINDOW));
     if let Err(error) = app.store.commit(Changes::none().audit(entry)).await {
         tracing::warn!(%error, "a failed log-in is not in the audit log");

@@ -96,7 +96,8 @@ struct Asked<'a> {
 
 /// What makes two presentations the same question.
 fn alike(presented: &str, asked: Asked<'_>) -> SecretHash {
-    let Asked { client, token: _, from: _, interactive, wanted: Wanted { resource, scope, account }, kind } = asked;
+    let Asked { client, token: _, from: _, interactive, wanted: Wanted { resource, scope, account, grounds: _ }, kind } =
+        asked;
     let flags = [interactive, *account, resource.is_some(), scope.is_some()].map(u8::from);
     let texts = [
         client.as_str(),

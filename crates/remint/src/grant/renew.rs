@@ -2,7 +2,6 @@
 //! changed record is due (the fixed one too). The rule is [`remint_core::rolling`]'s.
 
 use remint_core::change::{Changes, Row};
-use remint_core::claims::AccessClaims;
 use remint_core::id::Audience;
 use remint_core::policy::Policy;
 use remint_core::refusal::Refusal;
@@ -35,19 +34,25 @@ pub async fn renew(app: &App, bearer: &Bearer) -> Result<Option<Issued>, Failure
         }
         let session = changed.map_or(held.session, |row| *row);
         let permit = gate::may_issue(&held.user, &held.client, &session, Kind::Renewal, now)?;
-        return issue::for_session(app, permit, &wanted(&bearer.claims, bearer.is_account())?, now).await.map(Some);
+        return issue::for_session(app, permit, &wanted(bearer)?, now).await.map(Some);
     }
     Err(Failure::Contended)
 }
 
 const INSTEAD: &str = "present the account token";
 
-/// The same scope, and the same audience where it is an API's.
-fn wanted(claims: &AccessClaims, account: bool) -> Result<Wanted, Failure> {
-    if account {
-        return Ok(Wanted { account: true, ..Wanted::default() });
+/// The same scope, and the same audience where it is an API's; of the person no more than is shown.
+fn wanted(bearer: &Bearer) -> Result<Wanted, Failure> {
+    let (claims, grounds) = (&bearer.claims, bearer.grounds());
+    if bearer.is_account() {
+        return Ok(Wanted { account: true, grounds, ..Wanted::default() });
     }
     let audience: Option<Audience> = claims.aud.first().and_then(|audience| audience.parse().ok());
     let scope = claims.scope.as_deref().unwrap_or_default().parse().map_err(|_| Refusal::ScopeExceeded)?;
-    Ok(Wanted { resource: Some(audience.ok_or(Refusal::UnknownResource)?), scope: Some(scope), account: false })
+    Ok(Wanted {
+        resource: Some(audience.ok_or(Refusal::UnknownResource)?),
+        scope: Some(scope),
+        account: false,
+        grounds,
+    })
 }

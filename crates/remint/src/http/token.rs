@@ -47,7 +47,7 @@ pub fn wanted(resource: Option<&str>, scope: Option<&str>) -> Result<Wanted, Fai
     let resource = resource.map(str::parse).transpose().map_err(|_| refused)?;
     let malformed = BadRequest::Invalid { name: "scope", why: "is not a list of scopes (RFC 6749 section 3.3)" };
     let scope = scope.filter(|scope| !scope.is_empty()).map(str::parse).transpose().map_err(|_| malformed)?;
-    Ok(Wanted { resource, scope, account: false })
+    Ok(Wanted { resource, scope, ..Wanted::default() })
 }
 
 /// Whether a person is at work: a renewal by timer says `interactive=false`.

@@ -1,6 +1,9 @@
 //! `/account`.
 
+use std::time::Duration;
+
 use http::Method;
+use remint_core::change::{Changes, Row};
 use serde_json::json;
 
 use crate::scene::{IDENTIFIER, PASSWORD, Scene, claims};
@@ -53,7 +56,7 @@ async fn what_demands_a_recent_log_in_is_refused_until_the_person_proves_again_w
     let first = scene.login("rolling").await;
     let patch = json!({"payout": "DE02"});
     scene.json(Method::PATCH, "/account", Some(&first.text("account_token")), patch.clone()).await.expect(200);
-    scene.advance(std::time::Duration::from_secs(301));
+    scene.advance(Duration::from_secs(301));
     let old =
         scene.json(Method::PATCH, "/account", Some(&first.text("account_token")), patch.clone()).await.expect(401);
     let challenge = old.header("www-authenticate");
@@ -105,4 +108,54 @@ async fn fifty_changes_at_once_are_all_made_one_after_the_other() {
         assert_eq!(task.await.unwrap(), 200);
     }
     assert_eq!(scene.user().await.cv, 51);
+}
+
+#[tokio::test]
+async fn a_token_from_before_the_person_proved_again_who_they_are_never_says_that_they_did() {
+    let scene = Scene::new().await;
+    for client in ["rolling", "fixed", "refresh"] {
+        let first = scene.login(client).await.expect(200);
+        let (stolen, of_api) = (first.text("account_token"), first.text("access_token"));
+        scene.advance(Duration::from_secs(250));
+        scene.with_factor().await;
+        let login = json!({"client_id": client, "identifier": IDENTIFIER, "password": PASSWORD});
+        let asked = scene.json(Method::POST, "/session", Some(&stolen), login).await.expect(403);
+        let code = json!({"client_id": client, "challenge": asked.text("challenge"), "code": scene.code()});
+        let again = scene.json(Method::POST, "/session/factor", Some(&stolen), code).await.expect(200);
+        assert_eq!((&again.claims()["sid"], &again.claims()["amr"][1]), (&first.claims()["sid"], &json!("sms")));
+        let patched = scene.json(Method::PATCH, "/account", Some(&stolen), json!({})).await.expect(200);
+        let renewed = scene.bare(Method::POST, "/session/renew", Some(&stolen)).await;
+        let of_api = scene.bare(Method::POST, "/session/renew", Some(&of_api)).await;
+        for answered in [patched, renewed, of_api].into_iter().filter(|reply| reply.status == 200) {
+            let tokens = [Some("access_token"), answered.body.get("account_token").map(|_| "account_token")];
+            for name in tokens.into_iter().flatten() {
+                let claims = claims(&answered.text(name));
+                assert_eq!(claims["auth_time"], first.claims()["auth_time"], "{client}: {answered:?}");
+                assert_eq!(claims["amr"], first.claims()["amr"], "{client}: {answered:?}");
+                let number = json!({"phone_number": "+12025550199"});
+                let token = answered.text(name);
+                let refused = scene.json(Method::POST, "/account/phone", Some(&token), number).await.expect(401);
+                assert_ne!(refused.text("error"), "", "{client}: {refused:?}");
+            }
+        }
+        let changed = scene.user().await.with_phone_number(None).unwrap();
+        scene.commit(Changes::none().write(Row::User(changed.user))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_prolongs_nothing_that_only_the_refresh_token_prolongs() {
+    let scene = Scene::new().await;
+    for client in ["refresh", "spa"] {
+        let first = scene.login(client).await.expect(200);
+        scene.advance(Duration::from_secs(290));
+        for patch in [json!({}), json!({"nickname": format!("{client} lovelace")})] {
+            let changed =
+                scene.json(Method::PATCH, "/account", Some(&first.text("account_token")), patch).await.expect(200);
+            let account = claims(&changed.text("account_token"));
+            assert_eq!(account["exp"], claims(&first.text("account_token"))["exp"]);
+            assert_eq!(changed.claims()["exp"], account["exp"]);
+            assert!(changed.body["expires_in"].as_u64().unwrap() <= 10, "{changed:?}");
+        }
+    }
 }

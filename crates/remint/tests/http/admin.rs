@@ -24,7 +24,7 @@ impl Administrator {
     pub(crate) async fn new(scene: &Scene, id: &str, scopes: &str, at: &[&str]) -> Self {
         let body = json!({
             "id": id, "policy": {"kind": "fixed", "life": 600}, "confidential": true, "client_credentials": true,
-            "scopes": "read", "administration": {"scopes": scopes, "opens_sessions_at": at},
+            "apis": ["demo-api"], "scopes": "read", "administration": {"scopes": scopes, "opens_sessions_at": at},
         });
         let made = scene.admin(Method::POST, "/admin/api/clients", body).await.expect(201);
         let mut made = Self { id: id.into(), secret: made.text("client_secret"), token: String::new() };
@@ -170,6 +170,7 @@ async fn nobody_grants_what_they_lack() {
         ("remint:keys", json!({"administration": {"scopes": "remint:keys"}})),
         ("write", json!({"scopes": "read write"})),
         ("rolling", json!({"administration": {"scopes": "remint:clients", "opens_sessions_at": ["rolling"]}})),
+        ("other-api", json!({"apis": ["demo-api", "other-api"]})),
     ] {
         let refused = client(change).await.expect(403);
         assert_eq!(refused.text("error"), "insufficient_scope");
@@ -183,6 +184,51 @@ async fn nobody_grants_what_they_lack() {
     let own = json!({"administration": {"scopes": "remint:clients remint:keys"}});
     clerk.send(&scene, Method::PATCH, "/clients/clerk", own).await.expect(403);
     clerk.send(&scene, Method::PATCH, "/clients/rolling", json!({"name": "Shop"})).await.expect(200);
+}
+
+#[tokio::test]
+async fn nobody_becomes_who_may_do_more_by_a_new_secret() {
+    let scene = Scene::new().await;
+    let clerk = Administrator::new(&scene, "clerk", "remint:clients", &[]).await;
+    for (what, path, lacks) in [
+        ("scopes that the clerk lacks", "/clients/service/secret", "write"),
+        ("an api that the clerk may not call", "/apis/other-api/secret", "other-api"),
+    ] {
+        let refused = clerk.send(&scene, Method::POST, path, json!({})).await.expect(403);
+        assert!(refused.text("error_description").contains(lacks), "{what}: {refused:?}");
+    }
+    let secret = secret();
+    let service = [("grant_type", "client_credentials"), ("client_id", "service"), ("client_secret", secret.reveal())];
+    scene.form("/oauth2/token", &service).await.expect(200);
+    let wider = json!({"scopes": "read write pay"});
+    clerk.send(&scene, Method::PATCH, "/apis/demo-api", wider).await.expect(403);
+    clerk.send(&scene, Method::PATCH, "/apis/other-api", json!({"max_life": 604_800})).await.expect(403);
+    clerk.send(&scene, Method::PATCH, "/apis/demo-api", json!({"max_life": 604_800})).await.expect(200);
+    clerk.send(&scene, Method::POST, "/apis/demo-api/secret", json!({})).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_new_secret_ends_the_tokens_of_whoever_had_the_old_one() {
+    let scene = Scene::new().await;
+    let chief = Administrator::new(&scene, "chief", EVERYTHING, &[]).await;
+    chief.get(&scene, "/users").await.expect(200);
+    scene.admin(Method::POST, "/admin/api/clients/chief/secret", json!({})).await.expect(200);
+    let refused = chief.get(&scene, "/users").await.expect(401);
+    assert_eq!(refused.text("error"), "invalid_token");
+    chief.asks(&scene, None).await.expect(401);
+}
+
+#[tokio::test]
+async fn who_may_write_users_and_not_see_them_is_told_the_version_alone() {
+    let scene = Scene::new().await;
+    let writer = Administrator::new(&scene, "writer", "remint:users:write", &[]).await;
+    let path = format!("/users/{}", scene.ada);
+    writer.get(&scene, &path).await.expect(403);
+    for patch in [json!({}), json!({"role": "chief"})] {
+        let answered = writer.send(&scene, Method::PATCH, &path, patch).await.expect(200);
+        let members: Vec<_> = answered.body.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(members, ["cv", "id"]);
+    }
 }
 
 #[tokio::test]

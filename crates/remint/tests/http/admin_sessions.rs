@@ -199,3 +199,16 @@ async fn it_is_told_who_vouched() {
         (&claims["sid"], &json!("refresh"), &json!(["pwd", "otp"]))
     );
 }
+
+#[tokio::test]
+async fn the_record_of_a_known_person_is_changed_by_those_alone_who_may_change_users() {
+    let scene = Scene::new().await;
+    let opener = Administrator::new(&scene, "opener", "remint:sessions:open", &["refresh"]).await;
+    open(&scene, &opener, json!({"attributes": {"role": "buyer"}})).await.expect(200);
+    open(&scene, &opener, json!({"attributes": {"role": "buyer"}})).await.expect(200);
+    let refused = open(&scene, &opener, json!({"attributes": {"role": "chief"}})).await.expect(403);
+    assert!(refused.text("error_description").contains("`remint:users:write`"), "{refused:?}");
+    let other = backend(&scene, &["refresh"]).await;
+    let changed = open(&scene, &other, json!({"attributes": {"role": "chief"}})).await.expect(200);
+    assert_eq!(changed.claims()["role"], "chief");
+}

@@ -47,8 +47,8 @@ async fn every_administrative_act_is_in_the_log_with_who_did_it_to_whom_from_whe
         (Method::DELETE, &format!("/sessions/{sid}"), json!({}), "session.ended"),
         (Method::POST, "/attributes", attribute, "attribute.declared"),
         (Method::POST, "/apis", api, "api.created"),
-        (Method::PATCH, "/apis/new-api", json!({"max_life": 1800}), "api.changed"),
-        (Method::POST, "/apis/new-api/secret", json!({}), "api.secret.rotated"),
+        (Method::PATCH, "/apis/demo-api", json!({"max_life": 604_801}), "api.changed"),
+        (Method::POST, "/apis/demo-api/secret", json!({}), "api.secret.rotated"),
         (Method::POST, "/clients", client, "client.created"),
         (Method::PATCH, "/clients/new", json!({"name": "New"}), "client.changed"),
         (Method::POST, "/clients/new/disable", json!({}), "client.disabled"),
@@ -154,6 +154,26 @@ async fn a_failed_log_in_is_told_once_a_window_for_each_account_and_never_what_w
     scene.advance(Duration::from_secs(15 * 60));
     guess(&scene, IDENTIFIER).await.expect(400);
     assert_eq!(log(&scene, "act=login.failed").await.len(), 4, "the next window");
+}
+
+#[tokio::test]
+async fn a_wrong_code_after_the_right_password_is_told_once_a_window_and_never_the_code() {
+    let scene = Scene::new().await;
+    scene.with_factor().await;
+    let asked = scene.login("rolling").await.expect(403);
+    for _ in 0..3 {
+        let wrong = if scene.code() == "271828" { "314159" } else { "271828" };
+        scene.factor("rolling", &asked.text("challenge"), wrong).await.expect(400);
+    }
+    let failed = log(&scene, "act=login.failed").await;
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(
+        (failed[0]["target"].as_str().unwrap(), &failed[0]["names"]),
+        (&*format!("user:{}", scene.ada), &json!(["sms"]))
+    );
+    assert!(!json!(failed).to_string().contains("271828"));
+    guess(&scene, IDENTIFIER).await.expect(400);
+    assert_eq!(log(&scene, "act=login.failed").await[0]["names"], json!(["pwd"]), "the other method is told beside");
 }
 
 #[tokio::test]

@@ -87,7 +87,9 @@ fn users(method: &Method, path: &str) -> Said {
             Said::new("One user: by id, by identifier, or as `external:` and your own id", of("User")).tagged()
         }
         ("PATCH", "/users/{user}") => {
-            Said::new("Writes attributes; answers the new `cv`", of("User")).takes(of("Attributes")).tagged()
+            let answer = json!({ "anyOf": [of("User"), of("Version")] });
+            let what = "Writes attributes; answers the record, or without `remint:users:read` its new `cv` alone";
+            Said::new(what, answer).takes(of("Attributes")).tagged()
         }
         ("DELETE", "/users/{user}") => Said::new("Empties the record for good", of("Version")),
         (_, "/users/{user}/disable") => brief("Lets the user in no more, and ends every session"),
