@@ -29,10 +29,10 @@ impl Server {
         Self::start(&["serve", data_text, &port.to_string(), log], port, &data.join("server.log")).await
     }
 
-    /// The floor, which signs these claims each time.
-    pub(crate) async fn floor(data: &Path, claims: &str) -> Fallible<Self> {
+    /// The floor, which signs these claims each time, or answers this text.
+    pub(crate) async fn floor(data: &Path, claims: &str, text: &str) -> Fallible<Self> {
         let port = free_port()?;
-        Self::start(&["floor", &port.to_string(), claims], port, &data.join("floor.log")).await
+        Self::start(&["floor", &port.to_string(), claims, text], port, &data.join("floor.log")).await
     }
 
     async fn start(arguments: &[&str], port: u16, log: &Path) -> Fallible<Self> {
@@ -45,7 +45,7 @@ impl Server {
             if server.process.try_wait()?.is_some() {
                 return Err(format!("{} did not start: {}", arguments[0], std::fs::read_to_string(log)?).into());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(server)
     }
@@ -53,6 +53,14 @@ impl Server {
     /// How much processor time it has used, in seconds.
     pub(crate) fn cpu_seconds(&self) -> Fallible<f64> {
         cpu_seconds(&self.process.id().to_string())
+    }
+
+    /// How much memory it has resident, in KiB.
+    pub(crate) fn resident_kib(&self) -> Fallible<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS in /proc/<pid>/status")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::child::{Server, free_port};
 use crate::guard::unexpected;
 use crate::report::{Figures, line, title};
-use crate::seed::{API, CLIENT, Seeded, api_secret};
+use crate::seed::{API, CLIENT, Proof, Seeded, api_secret};
 use crate::wire::{Connection, refresh};
 use crate::{Fallible, Scale};
 
@@ -23,9 +23,11 @@ struct Refused {
 
 pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
     title(&format!("feed: from revoking to refusing, {} guards, {} revocations", scale.guards, scale.revocations));
-    let (seeded, port) = (Seeded::new(scale.revocations).await?, free_port()?);
+    let (seeded, port) = (Seeded::new(scale.revocations, Proof::RefreshToken).await?, free_port()?);
     let server = Server::remint(seeded.path(), port, "info").await?;
+    let alone = server.resident_kib()?;
     let guards = guards(port, scale.guards).await?;
+    let followed = server.resident_kib()?;
     let mut connection = Connection::open(server.address).await?;
     let mut seen = Vec::new();
     for number in 0..scale.revocations {
@@ -38,6 +40,8 @@ pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
         [0.5, 0.99, 1.0].map(|share| format!("{:.2}", figures.quantile(share) / 1e3)).join(" / ")
     };
     line("answer to refusal, p50 / p99 / most, ms", &times(|seen| seen.after_answer));
+    let each = followed.saturating_sub(alone) as f64 / scale.guards as f64;
+    line("memory of the server for each listener, KiB", &format!("{each:.1}  ({alone} KiB without)"));
     line("request to refusal, p50 / p99 / most, ms", &times(|seen| seen.after_sending));
     Ok(())
 }

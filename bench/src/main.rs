@@ -3,14 +3,18 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "what it prints is all that a benchmark makes")]
 
+mod calls;
 mod child;
 mod feed;
 mod floor;
 mod guard;
 mod load;
+mod login;
 mod refresh;
 mod report;
 mod seed;
+mod size;
+mod turns;
 mod wire;
 
 use std::path::PathBuf;
@@ -70,6 +74,12 @@ enum What {
     },
     /// Verification in an API, against one raw verification of the same bytes
     Guard,
+    /// Introspection, the check by cookie, a client's own token and the keys, against handlers that answer as much
+    Calls,
+    /// Log-in against Argon2id alone, and refreshes beside it
+    Login,
+    /// Bytes, memory and start-up, with all sessions and without
+    Size,
     /// From the answer of a revocation to the refusal at every guard
     Feed,
     /// All of them, one after the other
@@ -77,9 +87,9 @@ enum What {
     /// The measured server: started by the others
     #[command(hide = true)]
     Serve { data: PathBuf, port: u16, log: String },
-    /// The floor: started by `refresh`
+    /// The floor: started by the others
     #[command(hide = true)]
-    Floor { port: u16, claims: String },
+    Floor { port: u16, claims: String, text: String },
 }
 
 fn main() -> ExitCode {
@@ -109,9 +119,15 @@ async fn run(what: What, scale: Scale) -> Fallible<()> {
         What::All => {
             refresh::measure(scale, "info").await?;
             guard::measure(scale).await?;
-            feed::measure(scale).await
+            feed::measure(scale).await?;
+            calls::measure(scale).await?;
+            login::measure(scale).await?;
+            size::measure(scale).await
         }
+        What::Calls => calls::measure(scale).await,
+        What::Login => login::measure(scale).await,
+        What::Size => size::measure(scale).await,
         What::Serve { data, port, log } => child::serve(data, port, log).await,
-        What::Floor { port, claims } => floor::serve(port, claims).await,
+        What::Floor { port, claims, text } => floor::serve(port, claims, text).await,
     }
 }

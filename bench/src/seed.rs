@@ -4,20 +4,22 @@
 use std::path::Path;
 use std::time::Duration;
 
-use remint::app::App;
+use remint::app::{App, DATA_FILE};
 use remint::clock::Clock;
 use remint::entropy::Entropy;
 use remint::settings::Settings;
 use remint::store::{Commit, FeedHead};
-use remint_core::change::{Changes, Row};
+use remint_core::change::{Changes, Identifier, PasswordRow, Row};
 use remint_core::client::{Api, Client};
+use remint_core::cookie::SessionCookie;
 use remint_core::id::{SessionId, UserId};
 use remint_core::policy::Policy;
 use remint_core::refresh::{self, Chain, MacKeyId, Position};
-use remint_core::secret::{ClientSecret, MacKey, Salt, SecretHash};
+use remint_core::rev::Rev;
+use remint_core::secret::{ClientSecret, MacKey, Password, Salt, SecretHash};
 use remint_core::session::{Continuity, Device, Opening, Session};
 use remint_core::time::Timestamp;
-use remint_core::user::User;
+use remint_core::user::{Attributes, User};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -27,6 +29,20 @@ pub(crate) const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f10111213141
 /// The client, the api, and the api's audience and credential.
 pub(crate) const CLIENT: &str = "bench";
 pub(crate) const API: &str = "bench-api";
+
+/// A client of the cookie policy, and one that gets tokens of its own.
+pub(crate) const WEB: &str = "bench-web";
+pub(crate) const SERVICE: &str = "bench-service";
+/// Whose people log in: `person-<number>`, with the password [`PASSWORD`].
+pub(crate) const PEOPLE: u64 = 64;
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// What the holder of a session has.
+#[derive(Clone, Copy)]
+pub(crate) enum Proof {
+    RefreshToken,
+    Cookie,
+}
 
 /// Sessions that are written in one transaction.
 const AT_ONCE: u64 = 4000;
@@ -50,14 +66,14 @@ pub(crate) fn settings(data: &Path, port: u16) -> Fallible<Settings> {
     Ok(Settings::new(format!("http://127.0.0.1:{port}").parse()?, data.to_owned()))
 }
 
-/// The secret of the api's credential.
+/// The secret of the api's credential, and of the client that gets tokens of its own.
 pub(crate) fn api_secret() -> ClientSecret {
     ClientSecret::from_random([7; 32])
 }
 
 impl Seeded {
     /// Makes the folder beside this program: on a disk, where a commit costs what it costs.
-    pub(crate) async fn new(sessions: u64) -> Fallible<Self> {
+    pub(crate) async fn new(sessions: u64, proof: Proof) -> Fallible<Self> {
         let program = std::env::current_exe()?;
         let beside = program.parent().ok_or("the program is in no folder")?;
         let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
@@ -68,7 +84,7 @@ impl Seeded {
         let opened = app.clock.now().minus(AGE);
         for from in (0..sessions).step_by(AT_ONCE as usize) {
             let numbers = from..(from + AT_ONCE).min(sessions);
-            commit(&app, numbers.fold(Changes::none(), |changes, n| session(changes, n, kid, opened))).await?;
+            commit(&app, numbers.fold(Changes::none(), |changes, n| session(changes, n, (proof, kid), opened))).await?;
         }
         let feed = app.store.read(FeedHead).await?.seq;
         app.store.clone().close().await;
@@ -77,6 +93,18 @@ impl Seeded {
 
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The cookie of the n-th session that is visited, over and over.
+    pub(crate) fn cookie(&self, n: u64) -> String {
+        cookie(n * STEP % self.sessions).reveal()
+    }
+
+    /// How large the data file is with its log, in bytes.
+    pub(crate) fn bytes(&self) -> Fallible<u64> {
+        let files = std::fs::read_dir(self.folder.path())?.collect::<Result<Vec<_>, _>>()?;
+        let data = files.iter().filter(|file| file.file_name().to_string_lossy().starts_with(DATA_FILE));
+        Ok(data.map(|file| file.metadata().map(|metadata| metadata.len())).sum::<Result<u64, _>>()?)
     }
 
     /// The refresh token of the n-th session that is visited; none beyond the last.
@@ -102,8 +130,14 @@ async fn furnish(app: &App) -> Fallible<()> {
         "id": CLIENT, "first_party": true, "policy": Policy::refresh(), "apis": [API], "scopes": "read write",
         "mapping": { "nickname": "nickname", "role": "role" },
     }))?;
-    let client = client.checked(None, std::slice::from_ref(&api), &app.settings.timing)?;
-    let mut changes = Changes::none().write(Row::Api(api)).write(Row::Client(client));
+    let web = Client { id: WEB.parse()?, policy: Policy::cookie(), ..client.clone() };
+    let (id, secret) = (SERVICE.parse()?, Some(api_secret().hash()));
+    let service = Client { id, secret, client_credentials: true, policy: Policy::fixed(), ..client.clone() };
+    let mut changes = Changes::none();
+    for client in [client, web, service] {
+        changes = changes.write(Row::Client(client.checked(None, std::slice::from_ref(&api), &app.settings.timing)?));
+    }
+    changes = people(app, changes.write(Row::Api(api))).await?;
     for name in ["nickname", "role"] {
         changes = changes.write(Row::Attribute(serde_json::from_value(json!({ "name": name, "type": "string" }))?));
     }
@@ -118,19 +152,46 @@ fn identity(number: u64) -> (SessionId, Salt) {
     (SessionId::from_bytes(half(sid)), Salt::from_bytes(half(salt)))
 }
 
-fn session(changes: Changes, number: u64, kid: MacKeyId, opened: Timestamp) -> Changes {
+/// People with a password, all the same one.
+async fn people(app: &App, mut changes: Changes) -> Fallible<Changes> {
+    let (now, password) = (app.clock.now(), Password::new(PASSWORD.to_owned()).ok_or("a password that is too long")?);
+    let hash = app.passwords.hash(password).await?;
+    for number in 0..PEOPLE {
+        let id = UserId::from_bytes(app.entropy.bytes());
+        let identifier = Identifier { text: format!("person-{number}"), user: id, rev: Rev::NEW };
+        let password = PasswordRow { user: id, hash: hash.clone(), changed_at: now, rev: Rev::NEW };
+        let user = User::new(id, Attributes::new(), now);
+        changes = changes.write(Row::User(user)).write(Row::Identifier(identifier)).write(Row::Password(password));
+    }
+    Ok(changes)
+}
+
+/// The cookie of a session.
+fn cookie(number: u64) -> SessionCookie {
+    let secret = SecretHash::of(&(number + 1).to_le_bytes());
+    SessionCookie::from_random(identity(number).0, *secret.as_bytes())
+}
+
+fn session(changes: Changes, number: u64, (proof, kid): (Proof, MacKeyId), opened: Timestamp) -> Changes {
     let (sid, salt) = identity(number);
     let attributes = json!({ "nickname": format!("user {number}"), "role": "engineer" });
     let attributes = serde_json::from_value(attributes).unwrap_or_default();
     let user = User::new(UserId::from_bytes(*sid.as_bytes()), attributes, opened);
     let opening = Opening {
         sid,
-        continuity: Continuity::Refresh(Chain::new(kid, salt, opened)),
+        continuity: match proof {
+            Proof::RefreshToken => Continuity::Refresh(Chain::new(kid, salt, opened)),
+            Proof::Cookie => Continuity::Cookie(cookie(number).hash()),
+        },
         scope: "read write".parse().unwrap_or_default(),
         amr: vec!["pwd".to_owned()],
         device: Device::new("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "203.0.113.7"),
     };
-    let client = CLIENT.parse().unwrap_or_else(|_| unreachable!("a constant that is an id"));
-    let session = Session::open(&user, &client, &Policy::refresh(), opening, opened);
+    let (client, policy) = match proof {
+        Proof::RefreshToken => (CLIENT, Policy::refresh()),
+        Proof::Cookie => (WEB, Policy::cookie()),
+    };
+    let client = client.parse().unwrap_or_else(|_| unreachable!("a constant that is an id"));
+    let session = Session::open(&user, &client, &policy, opening, opened);
     changes.write(Row::User(user)).write(Row::Session(session))
 }

@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -79,12 +81,27 @@ fn head(bytes: &[u8]) -> Option<Head> {
     Some(Head { status, ends_at, body_bytes: length? })
 }
 
+/// A request with a form, or without a body.
+pub(crate) fn asking(method: &str, path: &str, headers: &str, body: Option<(&str, &str)>) -> String {
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: remint-bench\r\n{headers}");
+    match body {
+        None => format!("{head}\r\n"),
+        Some((kind, body)) => {
+            format!("{head}content-type: application/{kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        }
+    }
+}
+
+/// How `body` names a form.
+pub(crate) const FORM: &str = "x-www-form-urlencoded";
+
+/// The header of HTTP Basic.
+pub(crate) fn basic(id: &str, secret: &str) -> String {
+    format!("authorization: Basic {}\r\n", STANDARD.encode(format!("{id}:{secret}")))
+}
+
 /// A request to the token endpoint.
 pub(crate) fn refresh(client: &str, refresh_token: &str, and: &str) -> String {
     let form = format!("grant_type=refresh_token&client_id={client}&refresh_token={refresh_token}{and}");
-    format!(
-        "POST /oauth2/token HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: remint-bench\r\naccept: application/json\r\n\
-         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
-        form.len()
-    )
+    asking("POST", "/oauth2/token", "accept: application/json\r\n", Some((FORM, &form)))
 }

@@ -119,35 +119,60 @@ impl Rights {
         }
     }
 
-    /// Whether a client may be changed from `before` to `after` by whoever has these rights: nobody grants what they
-    /// lack, nobody touches a client that may do more of administration than they, and nobody gets the secret of one that
-    /// may do more of anything, for whoever holds its secret is that client. Errs with what is lacking.
+    /// Whether this right is among them; errs with it.
+    pub fn need(&self, scope: AdminScope) -> Result<(), Lacking> {
+        if self.include(scope) { Ok(()) } else { Err(Lacking::Scope(scope.as_str().to_owned())) }
+    }
+
+    /// Whether a client may be changed from `before` to `after` by whoever has these rights: nobody touches a client that
+    /// may do more than they, before or after, for whoever sets its secret, its mapping or its switches decides what is
+    /// done in its name. Stopping one is allowed: it grants nothing. Errs with what is lacking.
     pub fn may_change(&self, before: Option<&Client>, after: &Client) -> Result<(), Lacking> {
-        let Self::Granted { admin, scopes, apis, .. } = self else { return Ok(()) };
-        for given in [before, Some(after)].into_iter().flatten().filter_map(|client| client.administration.as_ref()) {
-            if let Some(scope) = given.scopes.iter().find(|scope| !admin.contains(scope)) {
-                return Err(Lacking::Scope(scope.to_owned()));
-            }
-            if let Some(client) = given.opens_sessions_at.iter().find(|client| !self.may_open_at(client)) {
-                return Err(Lacking::SessionsAt(client.clone()));
-            }
+        for client in [before, Some(after)].into_iter().flatten() {
+            self.cover_administration(client)?;
         }
-        let kept = before.filter(|before| before.secret == after.secret);
-        let had_scope = |scope: &str| kept.is_some_and(|kept| kept.scopes.contains(scope));
-        if let Some(scope) = after.scopes.iter().find(|scope| !had_scope(scope) && !scopes.contains(scope)) {
+        if before.is_some_and(|before| only_stops(before, after)) {
+            return Ok(());
+        }
+        for client in [before, Some(after)].into_iter().flatten() {
+            self.cover(client)?;
+        }
+        Ok(())
+    }
+
+    fn cover_administration(&self, client: &Client) -> Result<(), Lacking> {
+        let (Self::Granted { admin, .. }, Some(given)) = (self, &client.administration) else { return Ok(()) };
+        if let Some(scope) = given.scopes.iter().find(|scope| !admin.contains(scope)) {
             return Err(Lacking::Scope(scope.to_owned()));
         }
-        let had_api = |api: &Audience| kept.is_some_and(|kept| kept.apis.contains(api));
-        match after.apis.iter().find(|api| !had_api(api) && !apis.contains(api)) {
+        match given.opens_sessions_at.iter().find(|client| !self.may_open_at(client)) {
+            Some(client) => Err(Lacking::SessionsAt(client.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// A right at an api is a scope there: who has all scopes and all apis of a client has all pairs of them.
+    fn cover(&self, client: &Client) -> Result<(), Lacking> {
+        let Self::Granted { scopes, apis, .. } = self else { return Ok(()) };
+        if let Some(scope) = client.scopes.iter().find(|scope| !scopes.contains(scope)) {
+            return Err(Lacking::Scope(scope.to_owned()));
+        }
+        match client.apis.iter().find(|api| !apis.contains(api)) {
             Some(api) => Err(Lacking::Api(api.clone())),
             None => Ok(()),
         }
     }
 
-    /// Whether an api may be changed from `before` to `after`, its secret included: by whoever may call it. Scopes that it
-    /// knows from then on are in the tokens of all clients that have them: they are granted too. Errs with what is lacking.
-    pub fn may_change_api(&self, before: &Api, after: &Api) -> Result<(), Lacking> {
+    /// Whether an api may be made, or changed from `before`, by whoever has these rights: one that they may call, to know
+    /// scopes that they have. Whoever gets its secret hears of every user's changes and of endings: so they must be able
+    /// to see users and sessions. Errs with what is lacking.
+    pub fn may_change_api(&self, before: Option<&Api>, after: &Api) -> Result<(), Lacking> {
         let Self::Granted { scopes, apis, .. } = self else { return Ok(()) };
+        if before.is_none_or(|before| before.secret != after.secret) {
+            self.need(AdminScope::UsersRead)?;
+            self.need(AdminScope::Sessions)?;
+        }
+        let Some(before) = before else { return Ok(()) }; // nobody calls it yet
         if !apis.contains(&before.audience) {
             return Err(Lacking::Api(before.audience.clone()));
         }
@@ -156,6 +181,12 @@ impl Rights {
             None => Ok(()),
         }
     }
+}
+
+/// Whether nothing else changes but that the client gets no more tokens.
+fn only_stops(before: &Client, after: &Client) -> bool {
+    let kept = Client { disabled: before.disabled, pv: before.pv, longest_life: before.longest_life, ..after.clone() };
+    after.disabled && kept == *before
 }
 
 /// What an administrator lacks for a wish.
@@ -204,13 +235,17 @@ mod tests {
         let clerk = rights(&administrator("remint:clients", &[]));
         let plain = fixture::client(Policy::fixed());
         let chief = administrator("remint:clients remint:keys", &[]);
-        assert_eq!(clerk.may_change(None, &plain), Ok(()), "the scope `read` is the clerk's own");
+        assert_eq!(clerk.may_change(None, &plain), Ok(()), "its scope and its api are the clerk's own");
         assert_eq!(clerk.may_change(None, &chief), Err(Lacking::Scope("remint:keys".into())));
         assert!(clerk.may_change(Some(&chief), &chief).is_err(), "a new secret would make the clerk the chief");
         assert!(clerk.may_change(Some(&chief), &plain).is_err());
         let wider = Client { scopes: "read pay".parse().unwrap(), ..plain.clone() };
         assert_eq!(clerk.may_change(Some(&plain), &wider), Err(Lacking::Scope("pay".into())));
-        assert_eq!(clerk.may_change(Some(&wider), &wider), Ok(()), "what it had already is not granted");
+        let renamed = Client { name: "Pay".into(), ..wider.clone() };
+        assert_eq!(clerk.may_change(Some(&wider), &renamed), Err(Lacking::Scope("pay".into())));
+        let stopped = Client { disabled: true, pv: 2, ..wider.clone() };
+        assert_eq!(clerk.may_change(Some(&wider), &stopped), Ok(()), "in an emergency");
+        assert_eq!(clerk.may_change(Some(&stopped), &wider), Err(Lacking::Scope("pay".into())));
         assert_eq!(Rights::All.may_change(Some(&chief), &wider), Ok(()));
     }
 
@@ -227,19 +262,25 @@ mod tests {
         assert_eq!(clerk.may_change(Some(&banks), &anew(&banks)), Err(Lacking::Api(bank.clone())));
         assert_eq!(clerk.may_change(Some(&plain), &banks), Err(Lacking::Api(bank.clone())));
         assert_eq!(clerk.may_change(None, &banks), Err(Lacking::Api(bank)));
-        assert_eq!(clerk.may_change(Some(&banks), &Client { name: "Bank".into(), ..banks.clone() }), Ok(()));
     }
 
     #[test]
-    fn an_api_is_changed_by_whoever_may_call_it() {
+    fn an_api_is_changed_by_whoever_may_call_it_and_its_secret_made_by_whoever_sees_users_and_sessions() {
         let clerk = rights(&administrator("remint:clients", &[]));
+        let chief = rights(&administrator("remint:clients remint:users:read remint:sessions", &[]));
         let api = fixture::api();
-        assert_eq!(clerk.may_change_api(&api, &Api { secret: SecretHash::of(b"new"), ..api.clone() }), Ok(()));
+        let longer = Api { max_life: std::time::Duration::from_secs(60), ..api.clone() };
+        assert_eq!(clerk.may_change_api(Some(&api), &longer), Ok(()));
+        let anew = Api { secret: SecretHash::of(b"new"), ..api.clone() };
         let bank = Api { audience: "bank".parse().unwrap(), ..api.clone() };
-        assert_eq!(clerk.may_change_api(&bank, &bank), Err(Lacking::Api(bank.audience.clone())));
-        assert_eq!(Rights::All.may_change_api(&bank, &bank), Ok(()));
+        for (before, after) in [(Some(&api), &anew), (None, &bank)] {
+            assert_eq!(clerk.may_change_api(before, after), Err(Lacking::Scope("remint:users:read".into())));
+            assert_eq!(chief.may_change_api(before, after), Ok(()));
+        }
+        assert_eq!(chief.may_change_api(Some(&bank), &bank), Err(Lacking::Api(bank.audience.clone())));
+        assert_eq!(Rights::All.may_change_api(Some(&bank), &bank), Ok(()));
         let pays = Api { scopes: "read pay".parse().unwrap(), ..api.clone() };
-        assert_eq!(clerk.may_change_api(&api, &pays), Err(Lacking::Scope("pay".into())));
+        assert_eq!(chief.may_change_api(Some(&api), &pays), Err(Lacking::Scope("pay".into())));
     }
 
     #[test]

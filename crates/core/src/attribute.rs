@@ -67,6 +67,14 @@ pub struct Declaration {
     pub rev: Rev,
 }
 
+impl Declaration {
+    /// Whether a person may write by this what they may not write by `before`.
+    pub fn lets_in_more_than(&self, before: &Self) -> bool {
+        let by_themselves = self.writable_by == WritableBy::User;
+        by_themselves && (before.writable_by == WritableBy::Admin || (before.recent_login && !self.recent_login))
+    }
+}
+
 const fn default_max_bytes() -> usize {
     256
 }

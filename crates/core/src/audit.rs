@@ -51,6 +51,8 @@ acts! {
     UserCreated = "user.created",
     /// Attributes of a user were written.
     UserChanged = "user.changed",
+    /// A wrong code was typed to verify a phone number.
+    CodeRefused = "user.code.refused",
     /// A user was disabled.
     UserDisabled = "user.disabled",
     /// A user was enabled.

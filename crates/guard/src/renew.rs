@@ -53,12 +53,15 @@ impl Rolling {
     }
 }
 
-/// What makes two tokens renew to the same: one session has tokens for several audiences and scopes.
+/// What makes two tokens renew to the same: one session has tokens for several audiences and scopes, and from before and
+/// after the person proved again who they are. Whoever holds the older proof must not be handed the newer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Line {
     sid: SessionId,
     aud: Vec<String>,
     scope: Option<String>,
+    auth_time: Option<i64>,
+    amr: Vec<String>,
 }
 
 enum Slot {
@@ -158,12 +161,12 @@ impl Renewals {
         landed
     }
 
-    /// A token for the same session, audience and scope that verifies here; anything else is not passed on.
+    /// A token for the same session, audience, scope and proof that verifies here; anything else is not passed on.
     async fn accepted(&self, asked: &Line, token: String) -> Option<Minted> {
         match self.verifier.verify(&token).await {
             Ok(verified) if line(&verified).as_ref() == Some(asked) => Some(Minted { token, verified }),
             Ok(_) => {
-                tracing::warn!("the issuer renewed a token to one of another session, audience or scope");
+                tracing::warn!("the issuer renewed a token to one of another session, audience, scope or proof");
                 None
             }
             Err(cause) => {
@@ -201,7 +204,13 @@ impl Pending {
 
 fn line(verified: &Verified) -> Option<Line> {
     let claims = verified.claims();
-    Some(Line { sid: verified.facts().sid?, aud: claims.aud.clone(), scope: claims.scope.clone() })
+    Some(Line {
+        sid: verified.facts().sid?,
+        aud: claims.aud.clone(),
+        scope: claims.scope.clone(),
+        auth_time: claims.auth_time,
+        amr: claims.amr.clone(),
+    })
 }
 
 /// Where the issuer would mint: past half of the token's life with the session's jitter, or where the record changed.

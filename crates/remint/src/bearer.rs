@@ -7,6 +7,7 @@ use remint_core::claims::{AccessClaims, SessionClaims};
 use remint_core::cookie::SessionCookie;
 use remint_core::id::{ClientId, SessionId};
 use remint_core::jws::TokenError;
+use remint_core::policy::Policy;
 use remint_core::refusal::Refusal;
 use remint_core::rolling;
 use remint_core::secret::SecretHash;
@@ -78,13 +79,16 @@ impl Bearer {
         matches!(self.shown, Shown::AccountToken | Shown::Cookie(_))
     }
 
-    /// What a token that is minted for this one may show of the person. The cookie has a new secret whenever the person
-    /// proves again who they are: whoever has it has what the row says.
-    pub fn grounds(&self) -> Option<Grounds> {
+    /// What a token that is minted for this one may show of the person, and how long it may live: where the policy of the
+    /// client does not let an access token prolong the session, no longer than this one. The cookie has a new secret
+    /// whenever the person proves again who they are: whoever has it has what the row says.
+    pub fn grounds(&self, policy: &Policy) -> Option<Grounds> {
+        let prolongs = matches!(policy, Policy::Rolling { .. });
+        let until = (!prolongs).then_some(Timestamp::from_secs(self.held.exp));
         match self.shown {
             Shown::Cookie(_) => None,
             Shown::AccountToken | Shown::ApiToken => {
-                Some(Grounds { auth_time: self.auth_time, amr: self.claims.amr.clone(), until: None })
+                Some(Grounds { auth_time: self.auth_time, amr: self.claims.amr.clone(), until })
             }
         }
     }

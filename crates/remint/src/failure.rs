@@ -65,7 +65,7 @@ pub struct SecondFactor {
 impl From<Throttled> for Failure {
     fn from(throttled: Throttled) -> Self {
         match throttled {
-            Throttled::Refused(refusal) => Self::Refused(refusal),
+            Throttled::Account(refusal) | Throttled::Refused(refusal) => Self::Refused(refusal),
             Throttled::Store(error) => Self::Store(error),
         }
     }

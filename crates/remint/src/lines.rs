@@ -3,8 +3,8 @@
 //! never keeps more than 8 MiB: where the reader is that far behind, what comes is dropped and counted.
 
 use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -13,17 +13,19 @@ use tracing_subscriber::fmt::MakeWriter;
 const MOST_BYTES: usize = 8 << 20;
 /// How long lines are gathered: a crash that leaves no time to write loses no more than these.
 const GATHERED: Duration = Duration::from_millis(10);
+/// How long the end waits for somebody to read the rest.
+const LAST: Duration = Duration::from_secs(2);
 
 /// Where lines are handed in. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Lines(Arc<Desk>);
 
-/// Writes what was handed in until it is dropped; then writes the rest.
+/// Writes what was handed in until it is dropped; then writes the rest, for [`LAST`] at most.
 #[derive(Debug)]
 #[must_use = "the log ends when this is dropped"]
 pub struct Writing {
     desk: Arc<Desk>,
-    thread: Option<JoinHandle<()>>,
+    ended: Receiver<()>,
 }
 
 #[derive(Debug, Default)]
@@ -70,9 +72,11 @@ impl Lines {
     /// Where the system gives no thread.
     pub fn to(mut out: impl Write + Send + 'static) -> io::Result<(Self, Writing)> {
         let desk = Arc::new(Desk::default());
+        let (alive, ended) = channel::<()>();
         let write = {
             let desk = Arc::clone(&desk);
             move || {
+                let _alive = alive; // until the thread ends
                 let mut room = Vec::new();
                 while let Some((text, dropped)) = desk.next(std::mem::take(&mut room)) {
                     // A log that cannot be written has nowhere to say so.
@@ -85,8 +89,8 @@ impl Lines {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("log".to_owned()).spawn(write)?;
-        Ok((Self(Arc::clone(&desk)), Writing { desk, thread: Some(thread) }))
+        std::thread::Builder::new().name("log".to_owned()).spawn(write)?;
+        Ok((Self(Arc::clone(&desk)), Writing { desk, ended }))
     }
 }
 
@@ -124,10 +128,8 @@ impl Drop for Writing {
     fn drop(&mut self) {
         self.desk.waiting().over = true;
         self.desk.came.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // An error says that it panicked, and has been reported.
-            let _ = thread.join();
-        }
+        // An error says that the thread has ended, or that nobody reads.
+        let _ = self.ended.recv_timeout(LAST);
     }
 }
 
@@ -164,6 +166,26 @@ mod tests {
         let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 4000);
         assert!(text.lines().all(|line| line.ends_with(" is one line")), "no line within another");
+    }
+
+    #[test]
+    fn the_end_comes_also_where_nobody_reads() {
+        /// Takes nothing as long as the other end is held.
+        struct Never(Receiver<()>);
+        impl Write for Never {
+            fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+                let _ = self.0.recv();
+                Ok(text.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (held, never) = channel();
+        let (mut lines, writing) = Lines::to(Never(never)).unwrap();
+        lines.write_all(b"a line\n").unwrap();
+        drop(writing);
+        drop(held);
     }
 
     #[test]

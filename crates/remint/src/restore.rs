@@ -21,8 +21,8 @@ use crate::store::{self, BadBackup, Examined, OpenError, Store, StoreOptions};
 
 /// The copy in the data directory until it is fit to be served.
 const UNFINISHED: &str = "restoring.db";
-/// What SQLite keeps beside a data file, and the lock.
-const BESIDE: [&str; 2] = ["db-wal", "db-shm"];
+/// What SQLite keeps beside a data file.
+const BESIDE: [&str; 3] = ["db-wal", "db-shm", "db-journal"];
 
 /// Why nothing was restored. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -82,15 +82,15 @@ pub async fn restore(
     nothing_there(&place)?;
     let unfinished = settings.data.join(UNFINISHED);
     let made = async {
+        forget(&unfinished); // of an attempt that was cut off: its log would be played into this one
         copied(file, &unfinished)?;
         store::raise(&unfinished, entropy.bytes(), end_sessions)?;
         keys_of(&unfinished, settings, master, (clock, entropy), end_sessions).await
     };
     let made = made.await;
-    for rest in BESIDE.iter().chain(&["lock"]).map(|extension| unfinished.with_extension(extension)) {
-        let _ = std::fs::remove_file(rest); // closed in order, the file has no log any more
-    }
-    let believed = made.inspect_err(|_| drop(std::fs::remove_file(&unfinished)))?;
+    let believed = made.and_then(|believed| complete(&unfinished).map(|()| believed));
+    let _ = std::fs::remove_file(unfinished.with_extension("lock"));
+    let believed = believed.inspect_err(|_| forget(&unfinished))?;
     let placed = std::fs::rename(&unfinished, &place).and_then(|()| File::open(&settings.data)?.sync_all());
     placed.map_err(|source| RestoreError::Io { path: place, source })?;
     drop(lock);
@@ -106,16 +106,31 @@ fn nothing_there(place: &Path) -> Result<(), RestoreError> {
     }
 }
 
-/// What an attempt that was cut off left behind is written over.
+/// Removes an unfinished file with all that belongs to it.
+fn forget(unfinished: &Path) {
+    let beside = BESIDE.iter().map(|extension| unfinished.with_extension(extension));
+    for path in beside.chain([unfinished.to_owned()]) {
+        let _ = std::fs::remove_file(path); // it need not be there
+    }
+}
+
+/// Whether all that was written is in the file itself: a log beside it would not come along.
+fn complete(unfinished: &Path) -> Result<(), RestoreError> {
+    let path = unfinished.with_extension("db-wal");
+    match std::fs::metadata(&path) {
+        Ok(log) if log.len() > 0 => {
+            let source = io::Error::other("the last writes could not be moved into the data file: is the disk full?");
+            Err(RestoreError::Io { path, source })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 fn copied(from: &Path, to: &Path) -> Result<(), RestoreError> {
-    let copy = || {
-        let mut source = File::open(from)?;
-        let _ = std::fs::remove_file(to);
-        let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
-        io::copy(&mut source, &mut target)?;
-        target.sync_all()
-    };
-    copy().map_err(|source| RestoreError::Io { path: to.to_owned(), source })
+    let refused = |source| RestoreError::Io { path: to.to_owned(), source };
+    let target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(refused)?;
+    store::copy_of(from, to)?;
+    target.sync_all().map_err(refused)
 }
 
 /// Opens the keyring, as the server will; with `end_sessions` replaces every key that signs. Answers the believed keys.

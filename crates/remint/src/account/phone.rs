@@ -98,7 +98,10 @@ pub async fn verify(app: &App, bearer: &Bearer, typed: &str, doer: &Doer) -> Res
     let challenge = app.store.read(ChallengeById(id)).await?.ok_or(Refusal::ChallengeOver)?;
     challenge.over(app.clock.now())?;
     codes::count_try(app, &challenge, app.clock.now()).await?;
-    challenge.answered(typed, &codes::key(app), app.clock.now())?;
+    if let Err(no) = challenge.answered(typed, &codes::key(app), app.clock.now()) {
+        tell_of_wrong_code(app, &held, &no, doer).await;
+        return Err(no.into());
+    }
     for _ in 0..MAX_CONFLICTS {
         let held = record::live(app, bearer, Kind::AccountChange).await?;
         let number = challenge.verified(held.session.sid, &held.user)?.clone();
@@ -114,6 +117,18 @@ pub async fn verify(app: &App, bearer: &Bearer, typed: &str, doer: &Doer) -> Res
         }
     }
     Err(Failure::Contended)
+}
+
+/// Tells the audit log of a wrong code, not of the code.
+async fn tell_of_wrong_code(app: &App, held: &Held, no: &Refusal, doer: &Doer) {
+    if *no != Refusal::WrongCode {
+        return;
+    }
+    let (session, target) = (&held.session, Target::User(held.user.id));
+    let entry = doer.did(Act::CodeRefused, target, app.clock.now()).session(&session.client, session.sid);
+    if let Err(error) = app.store.commit(Changes::none().audit(record::told_of(entry))).await {
+        tracing::warn!(%error, "a wrong code is not in the audit log");
+    }
 }
 
 /// The account has no number any more, and no second factor. Answers new tokens that do not show one.

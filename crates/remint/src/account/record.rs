@@ -8,12 +8,10 @@ use remint_core::audit::{Act, Doer, Entry, Target};
 use remint_core::change::{Changes, Row, Take};
 use remint_core::event::{Cause, Initiator};
 use remint_core::notice;
-use remint_core::policy::Policy;
 use remint_core::refusal::Refusal;
 use remint_core::rolling;
 use remint_core::session::{EndReason, recently_authenticated};
 use remint_core::time::Timestamp;
-use remint_core::token::Grounds;
 use remint_core::user::User;
 use serde_json::{Map, Value};
 
@@ -54,8 +52,7 @@ pub async fn patch(app: &App, bearer: &Bearer, patch: &Map<String, Value>, doer:
 }
 
 /// Commits a change of the caller's record (`user` is the record after it), and answers tokens that show it; never a
-/// refresh token, and where that is what a session is prolonged by, no token that lives longer than the caller's. `None`
-/// where something moved: decide again.
+/// refresh token. `None` where something moved: decide again.
 pub async fn answered(
     app: &App,
     bearer: &Bearer,
@@ -64,10 +61,7 @@ pub async fn answered(
     changes: Changes,
     now: Timestamp,
 ) -> Result<Option<Issued>, Failure> {
-    let prolonged_otherwise = matches!(held.client.policy, Policy::Refresh { .. });
-    let until = prolonged_otherwise.then_some(Timestamp::from_secs(bearer.held.exp));
-    let grounds = bearer.grounds().map(|grounds| Grounds { until, ..grounds });
-    let wanted = Wanted { account: true, grounds, ..Wanted::default() };
+    let wanted = Wanted { account: true, grounds: bearer.grounds(&held.client.policy), ..Wanted::default() };
     let carried = rolling::carried(&held.session, &held.client, app.settings.timing.quantum, now);
     let changes = carried.clone().map_or(changes.clone(), |row| changes.write(Row::Session(row)));
     let session = carried.unwrap_or(held.session);
@@ -79,13 +73,19 @@ pub async fn answered(
     }
 }
 
-/// At most so many changes an hour are told of, of each person: they may write what they like as often as they like.
+/// At most so many acts of a kind are told of in an hour, of each person: they may write what they like as often as they
+/// like.
 const CHANGES_TOLD: u32 = 60;
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
-fn told_of(entry: Entry) -> Entry {
-    let take =
-        Take { key: format!("audit:changed:{}", entry.target), limit: CHANGES_TOLD, window: AN_HOUR, at: entry.at };
+/// An act of a person's own, within that limit.
+pub fn told_of(entry: Entry) -> Entry {
+    let take = Take {
+        key: format!("audit:{}:{}", entry.act, entry.target),
+        limit: CHANGES_TOLD,
+        window: AN_HOUR,
+        at: entry.at,
+    };
     entry.within(take)
 }
 

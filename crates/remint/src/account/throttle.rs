@@ -31,7 +31,10 @@ pub enum Account<'a> {
 /// Why an attempt may not go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Throttled {
-    /// Too many attempts ([`Refusal::TooManyAttempts`]).
+    /// Too many attempts at this account ([`Refusal::TooManyAttempts`]).
+    #[error(transparent)]
+    Account(Refusal),
+    /// Too many from this address ([`Refusal::TooManyAttempts`]).
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The attempt could not be counted: then it is not made.
@@ -105,7 +108,7 @@ impl Throttle {
         match store.commit(Changes::none().take(take)).await? {
             Commit::Done { taken, .. } => match taken.first() {
                 Some(Taken::Exhausted { retry_after }) => {
-                    Err(Refusal::TooManyAttempts { retry_after: *retry_after }.into())
+                    Err(Throttled::Account(Refusal::TooManyAttempts { retry_after: *retry_after }))
                 }
                 Some(Taken::Allowed { .. }) => Ok(attempt),
                 None => Err(StoreError::Unknown.into()),
@@ -287,7 +290,10 @@ mod tests {
 
     fn retry_after(attempt: Result<Attempt, Throttled>) -> Duration {
         match attempt {
-            Err(Throttled::Refused(Refusal::TooManyAttempts { retry_after })) => retry_after,
+            Err(
+                Throttled::Account(Refusal::TooManyAttempts { retry_after })
+                | Throttled::Refused(Refusal::TooManyAttempts { retry_after }),
+            ) => retry_after,
             other => panic!("{other:?}"),
         }
     }

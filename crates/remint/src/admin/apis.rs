@@ -24,6 +24,7 @@ pub async fn create(app: &App, by: &By, mut input: Map<String, Value>) -> Result
         // Its tokens would open accounts, or administration: they are known by their audience.
         return Err(AdminError::invalid("audience", "is the public URL of this server: name the api otherwise"));
     }
+    by.may_change_api(None, &api)?;
     if app.store.read(ClientById(api.id.clone())).await?.is_some() {
         return Err(AdminError::exists("client", &api.id));
     }
@@ -72,7 +73,7 @@ pub async fn update(app: &App, by: &By, id: &str, input: &Map<String, Value>) ->
             return Err(AdminError::invalid("audience", "cannot be changed: tokens and clients name it"));
         }
         let after = Api { rev: before.rev, ..wanted };
-        by.may_change_api(&before, &after)?;
+        by.may_change_api(Some(&before), &after)?;
         fits_its_clients(app, &after).await?;
         if after == before {
             return Ok(Seen { view: view(&after), rev: after.rev });
@@ -112,7 +113,7 @@ pub async fn rotate_secret(app: &App, by: &By, id: &str) -> Result<Seen, AdminEr
         let before = found(app, id).await?;
         by.expects(before.rev)?;
         let api = Api { secret: secret.hash(), ..before.clone() };
-        by.may_change_api(&before, &api)?;
+        by.may_change_api(Some(&before), &api)?;
         let entry = by.did(Act::ApiSecretRotated, Target::Api(api.id.clone()), app.clock.now());
         match app.store.commit(Changes::none().write(Row::Api(api.clone())).audit(entry)).await? {
             Commit::Done { .. } => return Ok(with_secret(written(&api), Some(&secret))),

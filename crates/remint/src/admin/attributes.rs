@@ -1,5 +1,6 @@
 //! Declarations of attributes: what a user record may hold, and who may write it. Never touches a record.
 
+use remint_core::administration::AdminScope;
 use remint_core::attribute::{Declaration, is_proved};
 use remint_core::audit::{Act, Target};
 use remint_core::change::{Changes, Row};
@@ -12,7 +13,8 @@ use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
 use crate::store::{Commit, DeclaredAttributes};
 
-/// Declares an attribute, or changes who may write it and how large it may be. Its type stays: records hold it.
+/// Declares an attribute, or changes who may write it and how large it may be. Its type stays: records hold it. Whoever
+/// lets people write what they could not may write it into their records as well.
 pub async fn declare(app: &App, by: &By, input: Map<String, Value>) -> Result<Seen, AdminError> {
     let wanted: Declaration = document(input)?;
     if is_proved(&wanted.name) {
@@ -27,6 +29,9 @@ pub async fn declare(app: &App, by: &By, input: Map<String, Value>) -> Result<Se
                 "type",
                 "cannot be changed: records hold values of it. Declare another name",
             ));
+        }
+        if before.is_some_and(|before| wanted.lets_in_more_than(before)) {
+            by.needs(AdminScope::UsersWrite)?;
         }
         let rev = before.map_or(Rev::NEW, |before| before.rev);
         by.expects(rev)?;

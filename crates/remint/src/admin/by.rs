@@ -63,6 +63,11 @@ impl By {
         self.rights.include(scope)
     }
 
+    /// Whether this right is among the caller's, where what is asked for needs it beside that of the endpoint.
+    pub fn needs(&self, scope: AdminScope) -> Result<(), AdminError> {
+        self.rights.need(scope).map_err(AdminError::Lacking)
+    }
+
     /// Whether sessions may be opened at a client.
     pub fn may_open_at(&self, client: &ClientId) -> Result<(), AdminError> {
         if self.rights.may_open_at(client) {
@@ -77,8 +82,8 @@ impl By {
         self.rights.may_change(before, after).map_err(AdminError::Lacking)
     }
 
-    /// Whether an api may be changed to this.
-    pub fn may_change_api(&self, before: &Api, after: &Api) -> Result<(), AdminError> {
+    /// Whether an api may be made or changed to this.
+    pub fn may_change_api(&self, before: Option<&Api>, after: &Api) -> Result<(), AdminError> {
         self.rights.may_change_api(before, after).map_err(AdminError::Lacking)
     }
 

@@ -17,7 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{BATCH, Batch, Hub};
 use crate::clock::Stopwatch;
-use crate::store::{ApiById, FeedAfter, FeedAlive, FeedAt, FeedHead, Store, StoreError};
+use crate::store::{ApiById, BeforeCommit, FeedAfter, FeedAlive, FeedAt, FeedHead, Store, StoreError};
 
 /// What a follower needs beside the hub.
 #[derive(Debug)]
@@ -79,7 +79,9 @@ impl Hub {
             None => None,
         };
         hello.resumed = known.is_some();
-        hello.cursor = self.store.read(FeedHead).await?; // not the hub's: it may be about to read it
+        // Not the hub's: it may be about to read it. And of the writer: a commit that is about to be over can be in one
+        // snapshot and not yet in the next; behind this answer all that it names is in every one.
+        hello.cursor = self.store.read(BeforeCommit(FeedHead)).await?;
         let past = || Past { writer: SnapshotWriter::default(), after: FeedAlive::at(now.minus(MAX_LEEWAY)) };
         Ok(Follower {
             store: self.store.clone(),

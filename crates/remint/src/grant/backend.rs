@@ -9,6 +9,7 @@ use remint_core::change::{Changes, Identifier, Row, RowKey};
 use remint_core::client::Client;
 use remint_core::cookie::SessionCookie;
 use remint_core::event::{Cause, Initiator};
+use remint_core::factor;
 use remint_core::id::{ClientId, SessionId, UserId};
 use remint_core::notice;
 use remint_core::refusal::Refusal;
@@ -33,7 +34,8 @@ pub struct Vouched {
     pub user: ExternalId,
     /// What is to be written into the record; `null` removes an attribute.
     pub attributes: Map<String, Value>,
-    /// Whether the record of a person who is known already may be changed by that.
+    /// Whether the record of a person who is known already may be changed: by that, and by what a session could change
+    /// that says to have shown their second factor.
     pub changes_known: bool,
     /// At which client.
     pub client: ClientId,
@@ -58,6 +60,9 @@ pub async fn open(
         let client = app.store.read(ClientById(vouched.client.clone())).await?.ok_or(Refusal::BadClient)?;
         let now = app.clock.now();
         let (user, changes) = record(app, doer, vouched, now).await?;
+        if user.phone_number.is_some() && factor::is_shown(&user, &vouched.amr) && !vouched.changes_known {
+            return Err(Refusal::InsufficientScope { needed: AdminScope::UsersWrite.as_str() }.into());
+        }
         let (session, cookie) = session(app, &user, &client, vouched, now);
         let permit = gate::may_issue(&user, &client, &session, Kind::Vouched, now)?;
         if !session.scope.is_subset(&client.scopes) {

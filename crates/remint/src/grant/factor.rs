@@ -11,6 +11,7 @@ use remint_core::change::{Changes, PasswordRow, Row, RowKey};
 use remint_core::client::Client;
 use remint_core::code::{Asking, CODE_LIFE, Challenge, ChallengeToken, HalfLogin, Purpose};
 use remint_core::factor;
+use remint_core::id::ClientId;
 use remint_core::refusal::Refusal;
 use remint_core::rev::Rev;
 use remint_core::session::Device;
@@ -102,11 +103,13 @@ pub async fn finish(app: &App, client: &Client, answer: &Answer) -> Result<Issue
     if begun.client != client.id {
         return Err(Refusal::ChallengeOver.into()); // another client uses up no try of it
     }
-    let counted = count(app, &challenge, answer.address).await?;
-    if let Err(wrong) = challenge.answered(answer.code.as_str(), &codes::key(app), app.clock.now()) {
-        let target = Target::User(challenge.user);
-        login::tell_failed(app, client, answer.address, target, (factor::SMS, &counted.counter())).await;
-        return Err(wrong.into());
+    let counted = count(app, &client.id, &challenge, answer.address).await?;
+    if let Err(no) = challenge.answered(answer.code.as_str(), &codes::key(app), app.clock.now()) {
+        if no == Refusal::WrongCode {
+            let (target, counter) = (Target::User(challenge.user), counted.counter());
+            login::tell_failed(app, &client.id, answer.address, target, (factor::SMS, &counter)).await;
+        }
+        return Err(no.into());
     }
     for _ in 0..MAX_CONFLICTS {
         let client = app.store.read(ClientById(client.id.clone())).await?.ok_or(Refusal::BadClient)?;
@@ -142,12 +145,22 @@ pub async fn finish(app: &App, client: &Client, answer: &Answer) -> Result<Issue
 
 /// Counts the try, durably, before anything is compared: on the account, where all factors count together, and on the
 /// challenge. A lock-out destroys the half-made log-in.
-async fn count(app: &App, challenge: &Challenge, address: IpAddr) -> Result<throttle::Attempt, Failure> {
+async fn count(
+    app: &App,
+    client: &ClientId,
+    challenge: &Challenge,
+    address: IpAddr,
+) -> Result<throttle::Attempt, Failure> {
     let (account, now) = (throttle::Account::Known(challenge.user), app.clock.now());
     match app.throttle.attempt(&app.store, account, address, now).await {
         Ok(counted) => {
             codes::count_try(app, challenge, now).await?;
             Ok(counted)
+        }
+        Err(locked @ throttle::Throttled::Account(_)) => {
+            codes::end(app, challenge).await?;
+            login::tell_locked(app, client, address, challenge.user).await;
+            Err(locked.into())
         }
         Err(throttle::Throttled::Refused(refusal)) => {
             codes::end(app, challenge).await?;

@@ -13,7 +13,7 @@ use remint_core::code::HalfLogin;
 use remint_core::cookie::SessionCookie;
 use remint_core::event::{Cause, Initiator};
 use remint_core::factor;
-use remint_core::id::{SessionId, UserId};
+use remint_core::id::{ClientId, SessionId, UserId};
 use remint_core::notice;
 use remint_core::policy::Policy;
 use remint_core::refresh::Chain;
@@ -59,7 +59,7 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
     }
     let typed: Option<CanonicalIdentifier> = attempt.identifier.parse().ok();
     let _place = app.logging_in.enter(typed.as_ref().map_or("", CanonicalIdentifier::as_str)).await;
-    let (counted, known) = count(app, typed.as_ref(), attempt).await?;
+    let (counted, known) = count(app, client, typed.as_ref(), attempt).await?;
     let (mut before, mut allowed) = (None, None);
     for _ in 0..MAX_CONFLICTS {
         let proved = match authenticate(app, typed.as_ref(), attempt, before.as_ref()).await {
@@ -110,6 +110,7 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
 /// Counts the attempt, durably, before anything is compared.
 async fn count(
     app: &App,
+    client: &Client,
     typed: Option<&CanonicalIdentifier>,
     attempt: &Attempt,
 ) -> Result<(throttle::Attempt, Option<UserId>), Failure> {
@@ -118,8 +119,12 @@ async fn count(
         Some(account) => throttle::Account::Known(account.user.id),
         None => throttle::Account::Unknown(typed.map_or(attempt.identifier.as_str(), CanonicalIdentifier::as_str)),
     };
-    let counted = app.throttle.attempt(&app.store, account, attempt.address, app.clock.now()).await?;
-    Ok((counted, found.map(|account| account.user.id)))
+    let known = found.as_ref().map(|account| account.user.id);
+    let counted = app.throttle.attempt(&app.store, account, attempt.address, app.clock.now()).await;
+    if let (Err(throttle::Throttled::Account(_)), Some(user)) = (&counted, known) {
+        tell_locked(app, &client.id, attempt.address, user).await;
+    }
+    Ok((counted?, known))
 }
 
 /// What the audit log keeps of a log-in.
@@ -129,8 +134,8 @@ pub(super) fn entry(address: IpAddr, session: &Session, now: Timestamp) -> Entry
     doer.did(act, Target::User(session.user), now).session(&session.client, session.sid).names(&session.amr)
 }
 
-/// The most failed log-ins that are told of in an hour, of accounts that there are and of those that there are not: a
-/// flood of the second kind must not hide the first.
+/// The most failed log-ins that are told of in an hour, of accounts that there are, by password and by code, and of those
+/// that there are not: a flood of one kind must not hide another.
 const FAILURES_TOLD: u32 = 1000;
 const FAILURES_WINDOW: Duration = Duration::from_secs(3600);
 
@@ -148,30 +153,35 @@ async fn tell_of_failure(
         return;
     }
     let target = known.map_or(Target::Unknown, Target::User);
-    tell_failed(app, client, attempt.address, target, (factor::PASSWORD, &counted.counter())).await;
+    tell_failed(app, &client.id, attempt.address, target, (factor::PASSWORD, &counted.counter())).await;
+}
+
+/// Tells the audit log that an account is locked for a while: too many have failed at it.
+pub(super) async fn tell_locked(app: &App, client: &ClientId, address: IpAddr, user: UserId) {
+    tell_failed(app, client, address, Target::User(user), ("locked", &throttle::counter_of(user))).await;
 }
 
 /// Tells the audit log that a log-in failed at one method (RFC 8176): the first in a window of those that are counted
 /// alike.
 pub(super) async fn tell_failed(
     app: &App,
-    client: &Client,
+    client: &ClientId,
     address: IpAddr,
     target: Target,
     (method, counter): (&str, &str),
 ) {
     let now = app.clock.now();
     let all = match target {
-        Target::Unknown => "audit:login.failed:unknown",
-        _ => "audit:login.failed:known",
+        Target::Unknown => "audit:login.failed:unknown".to_owned(),
+        _ => format!("audit:login.failed:known:{method}"),
     };
     let take = |key: String, limit, window| Take { key, limit, window, at: now };
     let entry = Doer::at(Actor::Nobody, address)
         .did(Act::LogInFailed, target, now)
-        .client(&client.id)
+        .client(client)
         .names([method])
         .within(take(format!("audit:{method}:{counter}"), 1, app.settings.limits.login_window))
-        .within(take(all.to_owned(), FAILURES_TOLD, FAILURES_WINDOW));
+        .within(take(all, FAILURES_TOLD, FAILURES_WINDOW));
     if let Err(error) = app.store.commit(Changes::none().audit(entry)).await {
         tracing::warn!(%error, "a failed log-in is not in the audit log");
     }

@@ -69,11 +69,12 @@ async fn answered(
     let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
     let proved = read(app, &token).await?; // a forger takes nobody's turn at the desk
     let asked = Asked { client: &client.id, token: &token, from, interactive, wanted, kind };
+    let alike = alike(presented, asked, &proved.0);
     let decide = |waited: bool| {
         let first = Some(proved).filter(|_| !waited); // whoever waited for its turn reads again
         decide(app, asked, first)
     };
-    let Granted { held, answer } = app.desk.in_turn(token.sid(), alike(presented, asked), decide).await?;
+    let Granted { held, answer } = app.desk.in_turn(token.sid(), alike, decide).await?;
     let now = app.clock.now();
     let permit = gate::may_issue(&held.user, &held.client, &held.session, kind, now)?;
     let issued = issue::for_session(app, permit, wanted, now).await?;
@@ -94,8 +95,9 @@ struct Asked<'a> {
     kind: Kind,
 }
 
-/// What makes two presentations the same question.
-fn alike(presented: &str, asked: Asked<'_>) -> SecretHash {
+/// What makes two presentations the same question: also that both saw the same user and client, so that whoever came
+/// after a change was acknowledged is not answered from before it.
+fn alike(presented: &str, asked: Asked<'_>, held: &Held) -> SecretHash {
     let Asked { client, token: _, from: _, interactive, wanted: Wanted { resource, scope, account, grounds: _ }, kind } =
         asked;
     let flags = [interactive, *account, resource.is_some(), scope.is_some()].map(u8::from);
@@ -106,7 +108,8 @@ fn alike(presented: &str, asked: Asked<'_>) -> SecretHash {
         presented,
     ];
     // One reading: of these texts only the scope can hold a blank.
-    SecretHash::of(&[&flags, &[kind as u8][..], texts.join(" ").as_bytes()].concat())
+    let seen = [held.user.rev, held.client.rev].map(|rev| rev.number().to_be_bytes());
+    SecretHash::of(&[&flags, &[kind as u8][..], seen.as_flattened(), texts.join(" ").as_bytes()].concat())
 }
 
 async fn decide(app: &App, asked: Asked<'_>, mut first: Option<(Held, Genuine)>) -> Result<Granted, Failure> {

@@ -34,7 +34,7 @@ pub async fn renew(app: &App, bearer: &Bearer) -> Result<Option<Issued>, Failure
         }
         let session = changed.map_or(held.session, |row| *row);
         let permit = gate::may_issue(&held.user, &held.client, &session, Kind::Renewal, now)?;
-        return issue::for_session(app, permit, &wanted(bearer)?, now).await.map(Some);
+        return issue::for_session(app, permit, &wanted(bearer, &held.client.policy)?, now).await.map(Some);
     }
     Err(Failure::Contended)
 }
@@ -42,8 +42,8 @@ pub async fn renew(app: &App, bearer: &Bearer) -> Result<Option<Issued>, Failure
 const INSTEAD: &str = "present the account token";
 
 /// The same scope, and the same audience where it is an API's; of the person no more than is shown.
-fn wanted(bearer: &Bearer) -> Result<Wanted, Failure> {
-    let (claims, grounds) = (&bearer.claims, bearer.grounds());
+fn wanted(bearer: &Bearer, policy: &Policy) -> Result<Wanted, Failure> {
+    let (claims, grounds) = (&bearer.claims, bearer.grounds(policy));
     if bearer.is_account() {
         return Ok(Wanted { account: true, grounds, ..Wanted::default() });
     }

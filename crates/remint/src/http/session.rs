@@ -122,7 +122,7 @@ pub(super) async fn already_here(app: &App, method: &Method, headers: &HeaderMap
 /// `GET /session`: the session, its user's record and its limits.
 pub async fn show(State(app): State<App>, Account(bearer): Account) -> Result<Response, BearerError> {
     let held = record::live(&app, &bearer, Kind::Renewal).await?;
-    let body = Reply(described(&held));
+    let body = Reply(described(&held, &bearer));
     let mut response = ([(CACHE_CONTROL, "no-store")], body).into_response();
     if bearer.held.cv < held.user.cv {
         response.headers_mut().insert(REMINT_RENEW.clone(), held.user.cv.into());
@@ -130,7 +130,8 @@ pub async fn show(State(app): State<App>, Account(bearer): Account) -> Result<Re
     Ok(response)
 }
 
-fn described(held: &Held) -> Value {
+/// When and how the person proved who they are is what the caller can show of it.
+fn described(held: &Held, bearer: &Bearer) -> Value {
     let Held { session, user, client } = held;
     json!({
         "sid": session.sid,
@@ -138,8 +139,8 @@ fn described(held: &Held) -> Value {
         "policy": client.policy.name(),
         "user": shown(user),
         "scope": session.scope,
-        "auth_time": session.auth_time.secs(),
-        "amr": session.amr,
+        "auth_time": bearer.auth_time.secs(),
+        "amr": bearer.claims.amr,
         "created_at": session.created_at.secs(),
         "idle_expires_at": session.idle_at.secs(),
         "expires_at": session.absolute_at.secs(),

@@ -45,7 +45,7 @@ pub use lists::{Named, SessionsListed, UsersCalled, UsersListed};
 pub use migrate::LATEST as LATEST_SCHEMA;
 pub use past::{ChallengesOver, CounterLimits, FeedForgotten, SessionEnd, SessionLimits};
 pub use record::{BadColumn, Field, Param, Record};
-pub use sqlite::{BadBackup, Examined, examine, raise};
+pub use sqlite::{BadBackup, Examined, copy_of, examine, raise};
 pub use take::Counted;
 
 /// How the store works. The defaults fit a server with a million sessions.

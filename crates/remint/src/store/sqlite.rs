@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::record::{Field, Param, Record};
 
 pub(super) use backup::copy;
-pub use backup::{BadBackup, Examined, examine, raise};
+pub use backup::{BadBackup, Examined, copy_of, examine, raise};
 pub(super) use file::{DataFile, lock_beside, wal_frames};
 pub(super) use readers::{Commits, Readers};
 pub(super) use writer::{Asking, Order, Wanted, Writer};

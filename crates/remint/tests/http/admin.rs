@@ -183,13 +183,19 @@ async fn nobody_grants_what_they_lack() {
     clerk.send(&scene, Method::PATCH, "/clients/chief", json!({"name": "Chief"})).await.expect(403);
     let own = json!({"administration": {"scopes": "remint:clients remint:keys"}});
     clerk.send(&scene, Method::PATCH, "/clients/clerk", own).await.expect(403);
-    clerk.send(&scene, Method::PATCH, "/clients/rolling", json!({"name": "Shop"})).await.expect(200);
+    clerk.send(&scene, Method::PATCH, "/clients/new", json!({"name": "Shop"})).await.expect(200);
+    // Whoever sets mapping or switches of a client decides what its scopes and apis are good for.
+    for change in [json!({"mapping": {"role": "nickname"}}), json!({"first_party": true}), json!({"name": "Shop"})] {
+        clerk.send(&scene, Method::PATCH, "/clients/rolling", change).await.expect(403);
+    }
+    clerk.send(&scene, Method::POST, "/clients/rolling/disable", json!({})).await.expect(200);
+    clerk.send(&scene, Method::POST, "/clients/rolling/enable", json!({})).await.expect(403);
 }
 
 #[tokio::test]
 async fn nobody_becomes_who_may_do_more_by_a_new_secret() {
     let scene = Scene::new().await;
-    let clerk = Administrator::new(&scene, "clerk", "remint:clients", &[]).await;
+    let clerk = Administrator::new(&scene, "clerk", "remint:clients remint:users:read remint:sessions", &[]).await;
     for (what, path, lacks) in [
         ("scopes that the clerk lacks", "/clients/service/secret", "write"),
         ("an api that the clerk may not call", "/apis/other-api/secret", "other-api"),
@@ -205,6 +211,28 @@ async fn nobody_becomes_who_may_do_more_by_a_new_secret() {
     clerk.send(&scene, Method::PATCH, "/apis/other-api", json!({"max_life": 604_800})).await.expect(403);
     clerk.send(&scene, Method::PATCH, "/apis/demo-api", json!({"max_life": 604_800})).await.expect(200);
     clerk.send(&scene, Method::POST, "/apis/demo-api/secret", json!({})).await.expect(200);
+    let blind = Administrator::new(&scene, "blind", "remint:clients", &[]).await;
+    let api = json!({"id": "ear", "audience": "ear"});
+    let refused = blind.send(&scene, Method::POST, "/apis", api.clone()).await.expect(403);
+    assert!(refused.text("error_description").contains("remint:users:read"), "an api hears of everybody: {refused:?}");
+    blind.send(&scene, Method::POST, "/apis/demo-api/secret", json!({})).await.expect(403);
+    clerk.send(&scene, Method::POST, "/apis", api).await.expect(201);
+}
+
+#[tokio::test]
+async fn nobody_lets_people_write_into_their_records_what_they_could_not_write_there() {
+    let scene = Scene::new().await;
+    let clerk = Administrator::new(&scene, "clerk", "remint:clients", &[]).await;
+    let role = json!({"name": "role", "type": "string", "writable_by": "user"});
+    let payout = json!({"name": "payout", "type": "string", "writable_by": "user"});
+    for declaration in [&role, &payout] {
+        let refused = clerk.send(&scene, Method::POST, "/attributes", declaration.clone()).await.expect(403);
+        assert!(refused.text("error_description").contains("remint:users:write"), "{refused:?}");
+    }
+    let stricter = json!({"name": "nickname", "type": "string", "max_bytes": 100});
+    clerk.send(&scene, Method::POST, "/attributes", stricter).await.expect(200);
+    let writer = Administrator::new(&scene, "writer", "remint:clients remint:users:write", &[]).await;
+    writer.send(&scene, Method::POST, "/attributes", role).await.expect(200);
 }
 
 #[tokio::test]

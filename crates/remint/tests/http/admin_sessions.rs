@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use http::Method;
-use remint::store::{ClientById, FeedAfter};
+use remint::store::{ClientById, FeedAfter, UserById};
 use remint_core::change::{Changes, Row};
 use remint_core::client::Client;
 use remint_core::policy::Policy;
 use serde_json::{Value, json};
 
 use crate::admin::Administrator;
-use crate::scene::{IDENTIFIER, Reply, START, Scene};
+use crate::scene::{IDENTIFIER, NUMBER, Reply, START, Scene};
 
 const SCOPES: &str = "remint:sessions:open remint:users:read remint:users:write remint:audit";
 
@@ -211,4 +211,12 @@ async fn the_record_of_a_known_person_is_changed_by_those_alone_who_may_change_u
     let other = backend(&scene, &["refresh"]).await;
     let changed = open(&scene, &other, json!({"attributes": {"role": "chief"}})).await.expect(200);
     assert_eq!(changed.claims()["role"], "chief");
+    let id = changed.claims()["sub"].as_str().unwrap().parse().unwrap();
+    let user = scene.app.store.read(UserById(id)).await.unwrap().unwrap();
+    let with_number = user.with_phone_number(Some(NUMBER.parse().unwrap())).unwrap();
+    scene.commit(Changes::none().write(Row::User(with_number.user))).await;
+    let claimed = json!({"amr": ["pwd", "sms"]});
+    open(&scene, &opener, claimed.clone()).await.expect(403);
+    open(&scene, &opener, json!({})).await.expect(200);
+    open(&scene, &other, claimed).await.expect(200);
 }

@@ -7,7 +7,7 @@ use remint_core::session::EndReason;
 use serde_json::{Value, json};
 
 use crate::admin::Administrator;
-use crate::scene::{IDENTIFIER, PASSWORD, Reply, START, Scene, secret};
+use crate::scene::{IDENTIFIER, NUMBER, PASSWORD, Reply, START, Scene, secret};
 
 async fn log(scene: &Scene, query: &str) -> Vec<Value> {
     let reply = scene.admin(Method::GET, &format!("/admin/api/audit?{query}"), json!({})).await.expect(200);
@@ -26,7 +26,7 @@ async fn guess(scene: &Scene, identifier: &str) -> Reply {
 #[tokio::test]
 async fn every_administrative_act_is_in_the_log_with_who_did_it_to_whom_from_where_and_why() {
     let scene = Scene::new().await;
-    let scopes = "remint:users:write remint:clients remint:keys remint:sessions";
+    let scopes = "remint:users:read remint:users:write remint:clients remint:keys remint:sessions";
     let chief = Administrator::new(&scene, "chief", scopes, &[]).await;
     let sid = scene.login("rolling").await.expect(200).claims()["sid"].as_str().unwrap().to_owned();
     let seen = log(&scene, "").await.len();
@@ -174,6 +174,25 @@ async fn a_wrong_code_after_the_right_password_is_told_once_a_window_and_never_t
     assert!(!json!(failed).to_string().contains("271828"));
     guess(&scene, IDENTIFIER).await.expect(400);
     assert_eq!(log(&scene, "act=login.failed").await[0]["names"], json!(["pwd"]), "the other method is told beside");
+    for _ in 0..12 {
+        guess(&scene, IDENTIFIER).await;
+    }
+    let failed = log(&scene, "act=login.failed").await;
+    assert_eq!((failed.len(), &failed[0]["names"]), (3, &json!(["locked"])), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_code_for_a_number_is_told_and_never_the_code() {
+    let scene = Scene::new().await;
+    let account = scene.login("rolling").await.expect(200).text("account_token");
+    let number = json!({"phone_number": NUMBER});
+    scene.json(Method::POST, "/account/phone", Some(&account), number).await.expect(202);
+    let wrong = if scene.code() == "271828" { "314159" } else { "271828" };
+    let code = json!({ "code": wrong });
+    scene.json(Method::POST, "/account/phone/verify", Some(&account), code).await.expect(400);
+    let told = log(&scene, "act=user.code.refused").await;
+    assert_eq!((told.len(), told[0]["actor"].as_str().unwrap()), (1, &*format!("user:{}", scene.ada)));
+    assert!(!json!(told).to_string().contains(wrong));
 }
 
 #[tokio::test]

@@ -232,6 +232,46 @@ async fn a_restore_that_fails_leaves_no_data_and_one_that_is_refused_changes_non
     assert!(matches!(running, RestoreError::Open(OpenError::Locked { .. })), "{running}");
 }
 
+/// What lies in the folder of a killed server: the data file, and beside it the log that holds the newest commits.
+fn as_if_killed(scene: &Scene, to: &Path) -> PathBuf {
+    for name in ["remint.db", "remint.db-wal"] {
+        std::fs::copy(scene.folder.path().join(name), to.join(name)).unwrap();
+    }
+    to.join("remint.db")
+}
+
+#[tokio::test]
+async fn the_folder_of_a_killed_server_is_restored_with_the_commits_that_are_in_its_log_alone() {
+    let scene = Scene::new().await;
+    scene.commit(pair(7)).await;
+    let folder = TempDir::new().unwrap();
+    let copy = as_if_killed(&scene, folder.path());
+    assert!(std::fs::metadata(copy.with_extension("db-wal")).unwrap().len() > 0, "else this shows nothing");
+    let (restored, _) = after_restore(&scene, &copy, false).await;
+    let found = restored.app.store.read(AccountOf("user-00007".into())).await.unwrap();
+    assert!(found.is_some(), "what was acknowledged is there");
+}
+
+#[tokio::test]
+async fn what_a_restore_that_was_cut_off_left_behind_is_not_played_into_the_next_one() {
+    let scene = Scene::new().await;
+    let (folder, copy) = backup(&scene).await;
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    for left in ["restoring.db", "restoring.db-wal", "restoring.db-shm", "restoring.db-journal"] {
+        let from = if left == "restoring.db-wal" { "remint.db-wal" } else { "remint.db" };
+        std::fs::copy(scene.folder.path().join(from), data.join(left)).unwrap();
+    }
+    restored_into(&scene, &copy, &data, false).await.unwrap();
+    let names = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(
+        names.collect::<std::collections::BTreeSet<_>>(),
+        ["remint.db", "remint.lock"].map(str::to_owned).into()
+    );
+    let examined = examine(&data.join("remint.db")).unwrap();
+    assert_eq!(examined.users, 1);
+}
+
 #[tokio::test]
 async fn a_backup_is_never_served_as_it_is() {
     let scene = Scene::new().await;

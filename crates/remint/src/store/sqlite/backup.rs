@@ -20,9 +20,8 @@ const RAISED_BY: i64 = 1 << 20;
 /// Writes everything as it stands into the file at `to`, which must be there and be empty; `now` is kept in the copy.
 /// Readers and the writer go on: what they commit meanwhile is not in the copy.
 pub(in crate::store) fn copy(file: &DataFile, to: &Path, now: Timestamp) -> Result<(), StoreError> {
-    let target = to.to_str().ok_or_else(|| StoreError::Io { what: "the path is not UTF-8".to_owned() })?;
     let source = file.connect().map_err(failed)?;
-    source.execute("VACUUM INTO ?1", [target]).map_err(failed)?;
+    written_into(&source, to).map_err(failed)?;
     let copy = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     let mark = format!("CREATE TABLE {} (taken_at BIGINT NOT NULL)", migrate::BACKUP_MARK);
     copy.execute_batch(&mark).map_err(failed)?;
@@ -30,6 +29,22 @@ pub(in crate::store) fn copy(file: &DataFile, to: &Path, now: Timestamp) -> Resu
     copy.close().map_err(|(_, error)| failed(error))?;
     let synced = File::open(to).and_then(|file| file.sync_all());
     synced.map_err(|error| StoreError::Io { what: error.to_string() })
+}
+
+/// Writes all that `from` holds, what stands in a log beside it too, into the file at `to`, which must be there and be
+/// empty.
+///
+/// # Errors
+/// [`BadBackup`]; what was written by then is of no use.
+pub fn copy_of(from: &Path, to: &Path) -> Result<(), BadBackup> {
+    let database = |source| OpenError::Database { path: from.to_owned(), source };
+    let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(database)?;
+    Ok(written_into(&source, to).map_err(database)?)
+}
+
+fn written_into(source: &Connection, to: &Path) -> rusqlite::Result<()> {
+    let target = to.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(to.to_owned()))?;
+    source.execute("VACUUM INTO ?1", [target]).map(drop)
 }
 
 /// What a copy holds.

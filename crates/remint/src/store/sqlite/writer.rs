@@ -139,7 +139,8 @@ impl Writer {
             };
             match first {
                 Ok(first) => {
-                    idle = self.work(first, orders);
+                    let nothing = self.work(first, orders);
+                    idle = idle && nothing; // what was committed before is still to be moved
                     std::thread::yield_now(); // who was answered may have the next order ready: one sync for more
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -278,8 +279,8 @@ impl Writer {
         Ok((answers, head))
     }
 
-    /// One member in its savepoint; one row alone needs none, because a statement that fails has changed nothing. An
-    /// error means that the database gave the whole transaction up.
+    /// One member in its savepoint; one row alone needs none, because a statement that fails has changed nothing, but
+    /// for one that finds the file damaged. An error means that the whole transaction is given up.
     fn member(&self, changes: &Changes) -> Result<Outcome, StoreError> {
         let savepoint = |sql| match changes.is_one_write() {
             true => Ok(0),
@@ -293,7 +294,8 @@ impl Writer {
             }
             Err(stop) => stop,
         };
-        if self.connection.is_autocommit() {
+        let half_done = matches!(stop, Stop::Failed(StoreError::Corrupt { .. })) && changes.is_one_write();
+        if self.connection.is_autocommit() || half_done {
             return Err(match stop {
                 Stop::Failed(error) => error,
                 Stop::Conflict(_) => StoreError::Io { what: "the transaction was given up".to_owned() },
@@ -305,6 +307,7 @@ impl Writer {
             Stop::Failed(error) => Outcome::Failed(error),
             Stop::Conflict(key) => match self.reader().row(&key) {
                 Ok(current) => Outcome::Conflict { key, current: current.map(Box::new) },
+                Err(error) if self.connection.is_autocommit() => return Err(error),
                 Err(error) => Outcome::Failed(error),
             },
         })

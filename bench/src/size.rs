@@ -1,0 +1,43 @@
+//! What a session costs at rest: bytes of the file, memory of the server, and time until it answers after a start. Each
+//! beside the same of a server without sessions.
+
+use std::time::Duration;
+
+use remint::clock::Stopwatch;
+
+use crate::child::{Server, free_port};
+use crate::report::{Figures, line, title};
+use crate::seed::{Proof, Seeded};
+use crate::{Fallible, Scale};
+
+/// What was seen of one server.
+struct Seen {
+    bytes: u64,
+    starts: Figures,
+    resident_kib: u64,
+}
+
+pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
+    title(&format!("size: {} sessions, each of a user of its own", scale.sessions));
+    let none = seen(&Seeded::new(0, Proof::RefreshToken).await?, scale).await?;
+    let full = seen(&Seeded::new(scale.sessions, Proof::RefreshToken).await?, scale).await?;
+    let each = full.bytes.saturating_sub(none.bytes) as f64 / scale.sessions.max(1) as f64;
+    line("bytes of the file for each session and its user", &format!("{each:.0}"));
+    for (name, seen) in [("without sessions", &none), ("with all sessions", &full)] {
+        line(&format!("{name}: start to first connection, ms"), &seen.starts.spread(1));
+        line(&format!("{name}: resident memory, MiB"), &format!("{:.1}", seen.resident_kib as f64 / 1024.0));
+    }
+    Ok(())
+}
+
+async fn seen(seeded: &Seeded, scale: Scale) -> Fallible<Seen> {
+    let (mut starts, mut resident_kib) = (Vec::new(), 0);
+    for _ in 0..scale.rounds.max(1) {
+        let stopwatch = Stopwatch::start();
+        let server = Server::remint(seeded.path(), free_port()?, "info").await?;
+        starts.push(stopwatch.elapsed().as_secs_f64() * 1e3);
+        tokio::time::sleep(Duration::from_secs(2)).await; // until the jobs of the start are done
+        resident_kib = server.resident_kib()?;
+    }
+    Ok(Seen { bytes: seeded.bytes()?, starts: Figures::of(starts), resident_kib })
+}
