@@ -415,6 +415,7 @@ fn minted(at: &Endpoints, headers: &HeaderMap) -> Option<Response> {
     let mut draft = at.token(&claims.sub).sid(session.sid.parse().ok()?).cv(session.cv);
     draft.life = Duration::from_secs((claims.exp - claims.iat?).unsigned_abs());
     draft.scope = claims.scope;
+    draft.auth_time = claims.auth_time; // a token proves no more than the one that it is minted for
     draft.mapped = claims.rest;
     Some(Json(json!({"access_token": draft.mint(), "token_type": "Bearer"})).into_response())
 }

@@ -21,7 +21,7 @@ pub struct Draft {
     pub(super) iat: i64,
     pub(super) life: Duration,
     pub(super) scope: Option<String>,
-    auth_time: Option<i64>,
+    pub(super) auth_time: Option<i64>,
     acr: Option<String>,
     jkt: Option<String>,
     jti: Jti,

@@ -1,11 +1,13 @@
 //! Rolling: new tokens beside answers, and what that may never cost.
 
 use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use remint_guard::Rolling;
 use remint_guard::core::event::{Cause, Event, Initiator};
-use remint_guard::core::id::UserId;
+use remint_guard::core::id::{SessionId, UserId};
 use remint_guard::testing::Renewal;
 
 /// Long enough never to be reached by a renewal on the loopback.
@@ -148,6 +150,25 @@ async fn after_a_no_the_issuer_is_left_alone_for_a_while() {
         scene.issuer.answer_renewals_with(Renewal::Mint);
         assert!(new_token(&call(&scene.api, "/me", Some(&token)).await).is_some(), "{renewal:?}");
     }
+}
+
+#[tokio::test]
+async fn a_token_from_before_the_person_proved_again_who_they_are_gets_no_token_that_says_so() {
+    let (issuer, clock) = issuer().await;
+    let api = api(RemintLayer::new(ready(issuer.verifier()).await).rolling_with(Rolling::default().budget(PATIENT)));
+    let at = |ago: i64| Timestamp::from_secs(clock.now_secs() - ago);
+    let session = || issuer.token("ada").sid(SessionId::from_bytes([9; 16]));
+    let before = session().issued(at(950)).logged_in(at(5000)).mint();
+    let after = session().issued(at(900)).logged_in(at(900)).mint();
+    let proof = |answer: &Response<Body>| {
+        let token = new_token(answer).unwrap().to_owned();
+        let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&payload).unwrap()["auth_time"].as_i64().unwrap()
+    };
+    let newer = proof(&call(&api, "/me", Some(&after)).await);
+    let older = proof(&call(&api, "/me", Some(&before)).await);
+    assert_eq!((newer, older), (at(900).secs(), at(5000).secs()));
+    assert_eq!(issuer.renewals().len(), 2);
 }
 
 #[tokio::test]

@@ -282,7 +282,7 @@ async fn a_change_of_what_somebody_else_changed_meanwhile_is_refused() {
     };
     for (path, body, other) in [
         (format!("/users/{}", scene.ada), json!({"role": "chief"}), json!({"role": "clerk"})),
-        ("/clients/rolling".into(), json!({"name": "One"}), json!({"name": "Other"})),
+        ("/clients/chief".into(), json!({"name": "One"}), json!({"name": "Other"})),
     ] {
         let tag = chief.get(&scene, &path).await.expect(200).header("etag").to_owned();
         let changed = change(&path, &tag, body.clone()).await.expect(200);
