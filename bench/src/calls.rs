@@ -33,7 +33,7 @@ pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
     });
     let check = {
         let seeded = Arc::clone(&seeded);
-        in_turn(r#""claims""#, move |n| {
+        in_turn(r#""policy":"cookie""#, move |n| {
             let cookie = format!("cookie: __Host-remint-session-{WEB}={}\r\n", seeded.cookie(n));
             asking("GET", "/session", &cookie, None)
         })

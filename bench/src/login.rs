@@ -46,7 +46,7 @@ pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
         let (refreshed, _) = tokio::try_join!(both.0, both.1)?;
         beside.push(p99(&refreshed));
     }
-    line("log-ins to Argon2id alone, per processor second", &Figures::of(ratios).spread(3));
+    line("log-ins to Argon2id alone, per cpu second", &Figures::of(ratios).spread(3));
     line("refresh beside idle log-ins: p99, ms", &Figures::of(idle.iter().copied()).spread(2));
     line("refresh beside saturated log-ins: p99, ms", &Figures::of(beside.iter().copied()).spread(2));
     let ratio = beside.iter().zip(&idle).map(|(beside, idle)| beside / idle);

@@ -164,7 +164,7 @@ impl fmt::Debug for Passwords {
 /// many log in.
 #[cfg(target_os = "linux")]
 fn give_way() {
-    const NICE: i32 = 10;
+    const NICE: i32 = 19;
     // Linux knows a thread by this as well. An error leaves it as it is.
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
 }
