@@ -20,7 +20,7 @@ const LAST: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Lines(Arc<Desk>);
 
-/// Writes what was handed in until it is dropped; then writes the rest, for [`LAST`] at most.
+/// Writes what was handed in until it is dropped; then writes the rest, for two seconds at most.
 #[derive(Debug)]
 #[must_use = "the log ends when this is dropped"]
 pub struct Writing {
