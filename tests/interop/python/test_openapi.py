@@ -63,6 +63,7 @@ class OpenApi(unittest.TestCase):
             "policy": {"kind": "fixed", "life": 600},
             "confidential": True,
             "client_credentials": True,
+            "apis": ["demo-api"],
             "scopes": "read write",
             "administration": {"scopes": SCOPES, "opens_sessions_at": ["demo-refresh"]},
         }
