@@ -159,7 +159,7 @@ async fn count(
         }
         Err(locked @ throttle::Throttled::Account(_)) => {
             codes::end(app, challenge).await?;
-            login::tell_locked(app, client, address, challenge.user).await;
+            login::tell_locked(app, client, address, Some(challenge.user)).await;
             Err(locked.into())
         }
         Err(throttle::Throttled::Refused(refusal)) => {

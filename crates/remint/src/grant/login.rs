@@ -121,8 +121,8 @@ async fn count(
     };
     let known = found.as_ref().map(|account| account.user.id);
     let counted = app.throttle.attempt(&app.store, account, attempt.address, app.clock.now()).await;
-    if let (Err(throttle::Throttled::Account(_)), Some(user)) = (&counted, known) {
-        tell_locked(app, &client.id, attempt.address, user).await;
+    if let Err(throttle::Throttled::Account(_)) = &counted {
+        tell_locked(app, &client.id, attempt.address, known).await;
     }
     Ok((counted?, known))
 }
@@ -156,9 +156,14 @@ async fn tell_of_failure(
     tell_failed(app, &client.id, attempt.address, target, (factor::PASSWORD, &counted.counter())).await;
 }
 
-/// Tells the audit log that an account is locked for a while: too many have failed at it.
-pub(super) async fn tell_locked(app: &App, client: &ClientId, address: IpAddr, user: UserId) {
-    tell_failed(app, client, address, Target::User(user), ("locked", &throttle::counter_of(user))).await;
+/// Tells the audit log that an account is locked for a while: too many have failed at it. Whether it is there or not
+/// takes the same commit; those that are not there are told of together.
+pub(super) async fn tell_locked(app: &App, client: &ClientId, address: IpAddr, known: Option<UserId>) {
+    let (target, counter) = match known {
+        Some(user) => (Target::User(user), throttle::counter_of(user)),
+        None => (Target::Unknown, "unknown".to_owned()),
+    };
+    tell_failed(app, client, address, target, ("locked", &counter)).await;
 }
 
 /// Tells the audit log that a log-in failed at one method (RFC 8176): the first in a window of those that are counted

@@ -123,6 +123,9 @@ async fn a_token_from_before_the_person_proved_again_who_they_are_never_says_tha
         let code = json!({"client_id": client, "challenge": asked.text("challenge"), "code": scene.code()});
         let again = scene.json(Method::POST, "/session/factor", Some(&stolen), code).await.expect(200);
         assert_eq!((&again.claims()["sid"], &again.claims()["amr"][1]), (&first.claims()["sid"], &json!("sms")));
+        let seen = scene.bare(Method::GET, "/session", Some(&stolen)).await.expect(200);
+        let shown = (&seen.body["auth_time"], &seen.body["amr"]);
+        assert_eq!(shown, (&first.claims()["auth_time"], &first.claims()["amr"]), "{client}");
         let patched = scene.json(Method::PATCH, "/account", Some(&stolen), json!({})).await.expect(200);
         let renewed = scene.bare(Method::POST, "/session/renew", Some(&stolen)).await;
         let of_api = scene.bare(Method::POST, "/session/renew", Some(&of_api)).await;

@@ -179,6 +179,12 @@ async fn a_wrong_code_after_the_right_password_is_told_once_a_window_and_never_t
     }
     let failed = log(&scene, "act=login.failed").await;
     assert_eq!((failed.len(), &failed[0]["names"]), (3, &json!(["locked"])), "{failed:?}");
+    for typed in ["nobody", "no one"].repeat(12) {
+        guess(&scene, typed).await;
+    }
+    let locked = log(&scene, "act=login.failed&target=unknown").await;
+    let locked: Vec<_> = locked.iter().filter(|entry| entry["names"] == json!(["locked"])).collect();
+    assert_eq!(locked.len(), 1, "the same commit for who is not there: {locked:?}");
 }
 
 #[tokio::test]
