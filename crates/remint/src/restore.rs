@@ -89,8 +89,8 @@ pub async fn restore(
     };
     let made = made.await;
     let believed = made.and_then(|believed| complete(&unfinished).map(|()| believed));
-    let _ = std::fs::remove_file(unfinished.with_extension("lock"));
     let believed = believed.inspect_err(|_| forget(&unfinished))?;
+    tidy(&unfinished);
     let placed = std::fs::rename(&unfinished, &place).and_then(|()| File::open(&settings.data)?.sync_all());
     placed.map_err(|source| RestoreError::Io { path: place, source })?;
     drop(lock);
@@ -106,12 +106,17 @@ fn nothing_there(place: &Path) -> Result<(), RestoreError> {
     }
 }
 
+/// Removes what lies beside an unfinished file: that of one which is [`complete`] is empty.
+fn tidy(unfinished: &Path) {
+    for rest in BESIDE.iter().chain(&["lock"]).map(|extension| unfinished.with_extension(extension)) {
+        let _ = std::fs::remove_file(rest); // it need not be there
+    }
+}
+
 /// Removes an unfinished file with all that belongs to it.
 fn forget(unfinished: &Path) {
-    let beside = BESIDE.iter().map(|extension| unfinished.with_extension(extension));
-    for path in beside.chain([unfinished.to_owned()]) {
-        let _ = std::fs::remove_file(path); // it need not be there
-    }
+    tidy(unfinished);
+    let _ = std::fs::remove_file(unfinished); // as above
 }
 
 /// Whether all that was written is in the file itself: a log beside it would not come along.
