@@ -99,10 +99,7 @@ impl Passwords {
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..threads {
             let queue = Arc::clone(&queue);
-            thread::Builder::new().name(format!("passwords-{number}")).spawn(move || {
-                give_way();
-                serve(&queue);
-            })?;
+            thread::Builder::new().name(format!("passwords-{number}")).spawn(move || serve(&queue))?;
         }
         let places = Arc::new(Semaphore::new((threads + limits.hashing_queue).min(Semaphore::MAX_PERMITS)));
         Ok(Self(Arc::new(Inner { jobs, places, entropy, dummy, computed })))
@@ -159,19 +156,6 @@ impl fmt::Debug for Passwords {
         f.debug_struct("Passwords").field("computed", &self.computed()).finish_non_exhaustive()
     }
 }
-
-/// Where there are fewer cores than threads with work, all others go first: who is logged in already does not feel how
-/// many log in.
-#[cfg(target_os = "linux")]
-fn give_way() {
-    const NICE: i32 = 19;
-    // Linux knows a thread by this as well. An error leaves it as it is.
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-}
-
-/// Elsewhere there is no such thing for a single thread.
-#[cfg(not(target_os = "linux"))]
-const fn give_way() {}
 
 /// What each thread does until nobody can send work any more.
 fn serve(queue: &Mutex<Receiver<Job>>) {
