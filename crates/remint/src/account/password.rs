@@ -3,18 +3,17 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 use aws_lc_rs::constant_time;
 use remint_core::secret::{Password, PasswordHash};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
+use crate::account::hashers::{Hashers, Job};
 use crate::entropy::Entropy;
 use crate::settings::Limits;
 
@@ -69,17 +68,11 @@ impl Verdict {
 pub struct Passwords(Arc<Inner>);
 
 struct Inner {
-    jobs: Sender<Job>,
+    hashers: Hashers,
     places: Arc<Semaphore>,
     entropy: Entropy,
     dummy: PasswordHash,
     computed: Arc<AtomicU64>,
-}
-
-/// A piece of work, with its place: the place is free again when the work is done, not when its caller goes away.
-struct Job {
-    work: Box<dyn FnOnce() + Send>,
-    place: OwnedSemaphorePermit,
 }
 
 /// How long somebody who is turned away is told to wait. A full queue of the default length is done in half of it.
@@ -92,17 +85,15 @@ impl Passwords {
     /// # Errors
     /// Where the operating system gives no threads or no memory.
     pub fn new(limits: &Limits, entropy: Entropy) -> io::Result<Self> {
+        Self::with(Hashers::start(limits.hashing_at_once.max(1))?, limits, entropy)
+    }
+
+    fn with(hashers: Hashers, limits: &Limits, entropy: Entropy) -> io::Result<Self> {
         let (threads, computed) = (limits.hashing_at_once.max(1), Arc::new(AtomicU64::new(0)));
         let secret = entropy.bytes::<32>();
         let dummy = hashed(&secret, &entropy.bytes()).map_err(io::Error::other)?;
-        let (jobs, queue) = channel();
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 0..threads {
-            let queue = Arc::clone(&queue);
-            thread::Builder::new().name(format!("passwords-{number}")).spawn(move || serve(&queue))?;
-        }
         let places = Arc::new(Semaphore::new((threads + limits.hashing_queue).min(Semaphore::MAX_PERMITS)));
-        Ok(Self(Arc::new(Inner { jobs, places, entropy, dummy, computed })))
+        Ok(Self(Arc::new(Inner { hashers, places, entropy, dummy, computed })))
     }
 
     /// Hashes a new password.
@@ -126,27 +117,36 @@ impl Passwords {
         Ok(if known { verdict } else { Verdict::Wrong })
     }
 
-    /// How many times Argon2id was computed since the start.
+    /// For how many questions Argon2id was computed since the start.
     pub fn computed(&self) -> u64 {
         self.0.computed.load(Ordering::Relaxed)
     }
 
-    /// Does work on one of the threads. Work whose caller has gone before its turn is not done.
+    /// Does work on one of the threads; on two, where the first gets no processor: whichever is done first answers.
+    /// Work whose caller has gone before its turn is not done.
     async fn queued<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+        work: impl Fn() -> Result<T, PasswordError> + Send + Sync + 'static,
     ) -> Result<T, PasswordError> {
         let place = Arc::clone(&self.0.places).try_acquire_owned();
         let place = place.map_err(|_| PasswordError::Overloaded { retry_after: RETRY_AFTER })?;
         let (answer, answered) = oneshot::channel();
+        let (answer, begun) = (Mutex::new(Some(answer)), AtomicBool::new(false));
         let computed = Arc::clone(&self.0.computed);
         let work = Box::new(move || {
-            if !answer.is_closed() {
+            let answer = || answer.lock().unwrap_or_else(PoisonError::into_inner);
+            if answer().as_ref().is_none_or(oneshot::Sender::is_closed) {
+                return;
+            }
+            if !begun.swap(true, Ordering::Relaxed) {
                 computed.fetch_add(1, Ordering::Relaxed);
-                drop(answer.send(work()));
+            }
+            let result = work();
+            if let Some(answer) = answer().take() {
+                drop(answer.send(result));
             }
         });
-        self.0.jobs.send(Job { work, place }).map_err(|_| PasswordError::Failed)?;
+        self.0.hashers.queue(Job { work, _place: place });
         answered.await.unwrap_or(Err(PasswordError::Failed))
     }
 }
@@ -154,16 +154,6 @@ impl Passwords {
 impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Passwords").field("computed", &self.computed()).finish_non_exhaustive()
-    }
-}
-
-/// What each thread does until nobody can send work any more.
-fn serve(queue: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { work, place }) = job else { return };
-        work();
-        drop(place);
     }
 }
 
@@ -224,6 +214,12 @@ mod tests {
         Passwords::new(&limits(2, 8), Entropy::system()).unwrap()
     }
 
+    /// Threads that are never taken to be starved: a test holds them for as long as it takes.
+    fn never_helped(at_once: usize, queue: usize) -> Passwords {
+        let hashers = Hashers::with_patience(at_once, Duration::from_secs(3600)).unwrap();
+        Passwords::with(hashers, &limits(at_once, queue), Entropy::system()).unwrap()
+    }
+
     fn password(text: &str) -> Password {
         Password::new(text.to_owned()).unwrap()
     }
@@ -262,7 +258,7 @@ mod tests {
         let passwords = Passwords::new(&limits(1, 1), Entropy::system()).unwrap();
         let known = passwords.hash(password("x")).await.unwrap();
         let with_known_dummy = Inner {
-            jobs: passwords.0.jobs.clone(),
+            hashers: Hashers::start(1).unwrap(),
             places: Arc::clone(&passwords.0.places),
             entropy: Entropy::system(),
             dummy: known,
@@ -326,7 +322,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn one_more_than_may_work_and_wait_is_turned_away_and_the_others_are_served() {
-        let passwords = Passwords::new(&limits(1, 3), Entropy::system()).unwrap();
+        let passwords = never_helped(1, 3);
         let (release, _jobs) = occupied(&passwords, 1).await;
         let mut calls: Vec<_> = (0..10).map(|_| Box::pin(passwords.hash(password("x")))).collect();
         let mut turned_away = 0;
@@ -345,7 +341,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_caller_that_goes_away_gives_no_place_free_early_and_its_work_is_not_done() {
-        let passwords = Passwords::new(&limits(1, 1), Entropy::system()).unwrap();
+        let passwords = never_helped(1, 1);
         let (release, jobs) = occupied(&passwords, 1).await;
         let before = passwords.computed();
         let mut gone = Box::pin(passwords.hash(password("x")));
@@ -364,6 +360,24 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(passwords.computed() - before, 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_a_starved_thread_does_not_finish_is_done_by_its_helper_and_counts_once() {
+        let hashers = Hashers::with_patience(1, Duration::ZERO).unwrap();
+        let passwords = Passwords::with(hashers, &limits(1, 1), Entropy::system()).unwrap();
+        let (release, held) = mpsc::channel::<()>();
+        let (held, times) = (Mutex::new(held), AtomicU64::new(0));
+        let work = move || {
+            if times.fetch_add(1, Ordering::SeqCst) == 0 {
+                let _released = held.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            }
+            Ok(())
+        };
+        assert_eq!(passwords.queued(work).await, Ok(()), "though the first is still at it");
+        assert_eq!(passwords.computed(), 1);
+        assert!(passwords.hash(password("x")).await.is_ok(), "and what comes after it");
+        drop(release);
     }
 
     #[tokio::test]
