@@ -168,8 +168,7 @@ struct Decided {
 fn decided(app: &App, asked: &Asked, held: Held, genuine: Genuine) -> (Changes, Decided) {
     let Asked { client, token: _, from, interactive, wanted, kind } = asked;
     let now = app.clock.now();
-    let shown =
-        Presentation { token: Some(genuine), client, proof: KeyProof::None, interactive: *interactive };
+    let shown = Presentation { token: Some(genuine), client, proof: KeyProof::None, interactive: *interactive };
     let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
     let permitted = gate::may_issue(&held.user, &held.client, &held.session, *kind, now)
         .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));

@@ -442,3 +442,29 @@ async fn snapshots_that_readers_keep_do_not_keep_the_log_from_its_beginning() {
     let log = std::fs::metadata(at.path().with_extension("db-wal")).unwrap().len();
     assert!(log < 512 << 10, "the log is used again from its start: {log} bytes");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_decision_is_the_last_that_knows_the_store_it_is_closed_all_the_same() {
+    let at = SqliteFile::new();
+    let store = at.open();
+    let (begun, under_way) = std::sync::mpsc::channel();
+    let (go_on, gone) = std::sync::mpsc::channel::<()>();
+    let (asker, last) = (store.clone(), store.clone());
+    let asking = tokio::spawn(async move {
+        let settled = asker.settle(UserById(uid(1)), move |_| {
+            begun.send(()).unwrap();
+            let _gone = gone.recv(); // until nobody else knows the store
+            drop(last);
+            (Changes::none(), ())
+        });
+        settled.await
+    });
+    under_way.recv().unwrap();
+    asking.abort();
+    assert!(asking.await.unwrap_err().is_cancelled());
+    drop(store);
+    drop(go_on);
+    while Store::open(&at.path(), StoreOptions::default(), SEED).is_err() {
+        tokio::task::yield_now().await; // the writer closes the file when the decision is over
+    }
+}

@@ -195,27 +195,21 @@ impl Writer {
         self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
-    /// One batch: questions answered, and what follows from them at once; then changes committed. Whether nothing was
-    /// there to commit.
+    /// One batch: questions answered; then what was decided upon them committed, with all else that waits. Whether
+    /// nothing was there to commit.
     fn work(&mut self, first: Order, orders: &Receiver<Order>) -> bool {
-        let (mut first, mut batch) = (Some(first), Vec::new());
-        for _ in 0..ROUNDS {
-            let mut questions = Vec::new();
-            let room = self.options.batch.max(1).saturating_sub(batch.len());
-            for order in first.take().into_iter().chain(orders.try_iter()).take(room) {
-                self.taken.fetch_sub(1, Ordering::Relaxed);
-                match order {
-                    Order::Ask(question) => questions.push(question),
-                    Order::Commit(wanted) => batch.extend(wanted.in_time(self.options.longest_wait)),
-                }
+        let (mut questions, mut batch) = (Vec::new(), Vec::new());
+        for order in std::iter::once(first).chain(orders.try_iter()).take(self.options.batch.max(1)) {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
+            match order {
+                Order::Ask(question) => questions.push(question),
+                Order::Commit(wanted) => batch.push(wanted),
             }
-            if questions.is_empty() {
-                break;
-            }
-            let wanted = self.answer(questions);
-            batch.extend(wanted.into_iter().filter_map(|wanted| wanted.in_time(self.options.longest_wait)));
-            std::thread::yield_now(); // on one core nobody could decide otherwise; elsewhere it costs nothing
         }
+        if !questions.is_empty() {
+            batch.extend(self.answer(questions));
+        }
+        let batch: Vec<_> = batch.into_iter().filter_map(|wanted| wanted.in_time(self.options.longest_wait)).collect();
         if !batch.is_empty() {
             self.commit(batch);
             return false;
@@ -525,8 +519,6 @@ impl Writer {
     }
 }
 
-/// How often questions are answered before what is there is committed.
-const ROUNDS: usize = 3;
 /// Looking at the size of the log costs a microsecond: not after every commit.
 const LOOK_EVERY: u32 = 16;
 
