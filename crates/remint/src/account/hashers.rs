@@ -181,12 +181,14 @@ impl State {
     }
 }
 
-/// Where there are fewer processors than threads with work, all others go first.
+/// Where there are fewer processors than threads with work, all others go first, and at once.
 #[cfg(target_os = "linux")]
 fn give_way() {
-    const LAST: i32 = 19;
-    // Linux knows a thread by this as well. An error leaves it as it is.
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LAST);
+    use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let this = thread_priority::thread_native_id();
+    // An error leaves it as it is: slower for the others, and nothing worse.
+    let _ = thread_priority::set_thread_priority_and_policy(this, ThreadPriority::Min, idle);
 }
 
 /// Elsewhere there is no such thing for a single thread.
@@ -199,6 +201,17 @@ mod tests {
     use tokio::sync::Semaphore;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_that_gives_way_is_scheduled_behind_all_others() {
+        use thread_priority::{NormalThreadSchedulePolicy, ThreadSchedulePolicy};
+        let policy = thread::spawn(|| {
+            give_way();
+            thread_priority::thread_schedule_policy().unwrap()
+        });
+        assert_eq!(policy.join().unwrap(), ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle));
+    }
 
     fn queued(state: &mut State, jobs: usize) {
         for _ in 0..jobs {
