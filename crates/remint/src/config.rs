@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::app::DATA_FILE;
 use crate::keyring::MasterKey;
 use crate::listen;
-use crate::settings::{AddressRange, Issuer, Settings};
+use crate::settings::{AddressRange, Issuer, Settings, hashing_at_once};
 use crate::traces;
 
 mod environment;
@@ -222,7 +222,7 @@ impl Reading<'_> {
         limits.logins_per_account = self.positive(Key::LoginsPerAccount, limits.logins_per_account);
         limits.logins_per_address = self.positive(Key::LoginsPerAddress, limits.logins_per_address);
         limits.login_window = self.duration(Key::LoginWindow, limits.login_window);
-        limits.hashing_at_once = usize::from(self.positive(Key::HashingAtOnce, 2_u16));
+        limits.hashing_at_once = usize::from(self.positive(Key::HashingAtOnce, hashing_at_once()));
         limits.hashing_queue = usize::from(self.positive(Key::HashingQueue, 32_u16));
         settings.traces_url = self.traces_url();
         settings.keys.jwks_max_age = self.duration(Key::JwksMaxAge, settings.keys.jwks_max_age);

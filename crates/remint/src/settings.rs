@@ -154,7 +154,7 @@ pub struct Limits {
     pub logins_per_address: u32,
     /// See above.
     pub login_window: Duration,
-    /// Password hashes under way at once; each takes 19 MiB.
+    /// Password hashes under way at once: two by default, one where there is one processor. Each takes 19 MiB.
     pub hashing_at_once: usize,
     /// Password hashes that may wait; one more is answered 503.
     pub hashing_queue: usize,
@@ -168,11 +168,16 @@ impl Default for Limits {
             logins_per_account: 10,
             logins_per_address: 100,
             login_window: Duration::from_secs(15 * 60),
-            hashing_at_once: 2,
+            hashing_at_once: hashing_at_once().into(),
             hashing_queue: 32,
             page_streams: 5_000,
         }
     }
+}
+
+/// A second hash beside the first gains nothing where there is one processor, and those who are logged in would feel it.
+pub(crate) fn hashing_at_once() -> u16 {
+    if std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1) { 1 } else { 2 }
 }
 
 /// The secret that webhooks are signed with. Cannot be printed.
