@@ -19,17 +19,20 @@ export class JsonFault extends Error {
  * @throws {JsonFault}
  */
 export function object(bytes) {
-  let text;
-  let value;
-  try {
-    text = utf8.decode(bytes);
-    value = JSON.parse(text);
-  } catch {
-    throw new JsonFault('it is not JSON');
-  }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new JsonFault('it is not an object');
+  const text = attempt(() => utf8.decode(bytes), 'the text is not UTF-8');
+  const value = attempt(() => JSON.parse(text), 'the text is not JSON');
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new JsonFault('the text is JSON, but not an object');
   walk(text);
   return value;
+}
+
+/** @template T @param {() => T} read @param {string} fault */
+function attempt(read, fault) {
+  try {
+    return read();
+  } catch {
+    throw new JsonFault(fault);
+  }
 }
 
 /** Looks at the names of a text that is valid JSON. @param {string} text */
@@ -50,7 +53,7 @@ function walk(text) {
     const first = found[0][0];
     if (first === '{' || first === '[') {
       open.push(first === '{' ? new Set() : null);
-      if (open.length > MAX_DEPTH) throw new JsonFault('objects and arrays nest too deep');
+      if (open.length > MAX_DEPTH) throw new JsonFault(`objects and arrays nest deeper than ${MAX_DEPTH}`);
     } else if (first === '}' || first === ']') {
       open.pop();
     } else if (first === '"') {
