@@ -27,8 +27,8 @@ function signature(alg, input) {
 }
 
 const claims = (more = {}) => ({
-  iss: issuer, sub: 'AAAAAAAAAAAAAAAAAAAAAA', aud: audience, client_id: 'shop', sid: 'BBBBBBBBBBBBBBBBBBBBBB', cv: 7, pv: 3,
-  iat: now - 60, exp: now + 240, jti: 'CCCCCCCCCCCCCCCCCCCCCC', scope: 'read', ...more,
+  iss: issuer, sub: 'AAAAAAAAAAAAAAAAAAAAAA', aud: audience, client_id: 'shop', sid: 'BBBBBBBBBBBBBBBBBBBBBA', cv: 7, pv: 3,
+  iat: now - 60, exp: now + 240, jti: 'CCCCCCCCCCCCCCCCCCCCCA', scope: 'read', ...more,
 });
 const without = (name) => ({ ...claims(), [name]: undefined });
 
@@ -117,7 +117,7 @@ const later = (now + 3600) * 1e6;
 const subject = { sub: claims().sub, sid: claims().sid, client_id: 'shop', jti: claims().jti };
 const ledger = [
   ['nothing is known', [], 'good'],
-  ['somebody else changed', [{ type: 'claims-changed', sub: 'DDDDDDDDDDDDDDDDDDDDDD', cv: 99, names: ['x'], cause: 'attributes', who: 'user', forget_after: later }], 'good'],
+  ['somebody else changed', [{ type: 'claims-changed', sub: 'DDDDDDDDDDDDDDDDDDDDDA', cv: 99, names: ['x'], cause: 'attributes', who: 'user', forget_after: later }], 'good'],
   ['the record changed', [{ type: 'claims-changed', sub: subject.sub, cv: 8, names: ['phone'], cause: 'attributes', who: 'user', forget_after: later }], 'stale_claims'],
   ['the change is in the token', [{ type: 'claims-changed', sub: subject.sub, cv: 7, names: ['phone'], cause: 'attributes', who: 'user', forget_after: later }], 'good'],
   ['all sessions ended', [{ type: 'user-ended', sub: subject.sub, cv: 8, reason: 'everywhere', forget_after: later }], 'session_ended everywhere'],
