@@ -51,7 +51,7 @@ export function remint(options) {
       const { verified, token } = admitted;
       if (await options.isRevoked?.(req, verified.claims, token)) throw new RemintError('token_revoked');
       [req.auth, req.remint] = [verified.claims, verified];
-      beside(res, admitted);
+      await beside(res, admitted);
     } catch (cause) {
       const absent = cause instanceof RemintError && cause.code === 'token_missing';
       return next(absent && options.credentialsRequired === false ? undefined : passed(cause));
@@ -68,19 +68,18 @@ export function remint(options) {
  * @param {Response} res
  * @param {import('./door.js').Admitted} admitted
  */
-function beside(res, { verified, pending }) {
+async function beside(res, { verified, pending }) {
   if (verified.stale !== undefined) res.setHeader('Remint-Renew', String(verified.stale));
   if (!pending) return;
-  pending.then((token) => {
-    if (token === null || res.headersSent) return;
-    const { writeHead } = res;
-    res.writeHead = /** @type {any} */ ((/** @type {any[]} */ ...args) => {
-      if (!isShared(String(res.getHeader('Cache-Control') ?? ''))) {
-        res.setHeader('Remint-Token', token);
-        res.setHeader('Cache-Control', 'private, no-store');
-      }
-      return Reflect.apply(writeHead, res, args);
-    });
+  /** @type {string | null} */ let token = await Promise.race([pending, null]);
+  pending.then((landed) => (token = landed));
+  const { writeHead } = res;
+  res.writeHead = /** @type {any} */ ((/** @type {any[]} */ ...args) => {
+    if (token !== null && !isShared(String(res.getHeader('Cache-Control') ?? ''))) {
+      res.setHeader('Remint-Token', token);
+      res.setHeader('Cache-Control', 'private, no-store');
+    }
+    return Reflect.apply(writeHead, res, args);
   });
 }
 
