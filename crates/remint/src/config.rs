@@ -31,6 +31,7 @@ pub use environment::Environment;
 pub use key::Key;
 pub use reload::{Reloaded, Reloader};
 pub use show::{Shown, show};
+pub(crate) use sms::{checked_secret, read_secret};
 use source::Sources;
 
 /// Where the file is looked for, if no other is named: in the working directory.

@@ -109,7 +109,7 @@ impl Key {
     }
 
     /// What its value must be.
-    pub(super) const fn expected(self) -> &'static str {
+    pub(crate) const fn expected(self) -> &'static str {
         self.described().2
     }
 

@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use remint_core::sender::SmsLimits;
 use tempfile::TempDir;
 
 use super::*;
-use crate::settings::Carrier;
+use crate::settings::{Carrier, Sms};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -240,8 +241,12 @@ fn what_is_shown_as_a_default_is_the_default() {
     let without = scene().complete();
     let printed = |scene: &Scene| {
         let config = scene.load().unwrap();
-        let settings = crate::settings::Settings { data: "data".into(), ..config.settings };
-        format!("{settings:?} {:?} {:?} {:?} {:?}", config.listen, config.operations_listen, config.limits, config.log)
+        let limits = config.settings.sms.limits.over(SmsLimits::default()); // what is not set can be declared
+        let settings = Settings { data: "data".into(), sms: Sms::default(), ..config.settings };
+        format!(
+            "{settings:?} {limits:?} {:?} {:?} {:?} {:?}",
+            config.listen, config.operations_listen, config.limits, config.log
+        )
     };
     assert_eq!(printed(&all), printed(&without));
 }
@@ -272,7 +277,8 @@ fn codes_need_a_webhook_and_its_secret_and_the_secret_is_never_printed() {
     let config = with_secret(&format!("{url}\nsms_per_day = 7\nsms_countries = ['44', '49']")).load().unwrap();
     let sms = &config.settings.sms;
     assert!(matches!(sms.carrier, Carrier::Webhook(_)));
-    assert_eq!((sms.per_day, sms.per_number, sms.countries.len()), (7, 5, 2));
+    let limits = sms.limits.over(SmsLimits::default());
+    assert_eq!((limits.per_day.get(), limits.per_number.get(), limits.countries.len()), (7, 5, 2));
     let printed = format!("{config:?}");
     assert!(!printed.contains(SECRET) && !printed.contains("sms.example"), "{printed}");
     assert!(with_secret("").refused().contains("`sms_webhook_url` is not"));

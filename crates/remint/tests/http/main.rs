@@ -4,6 +4,7 @@
 mod account;
 mod account_phone;
 mod admin;
+mod admin_senders;
 mod admin_sessions;
 mod administration;
 mod algorithms;

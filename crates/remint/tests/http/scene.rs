@@ -250,7 +250,8 @@ async fn reply(response: http::Response<Body>) -> Reply {
     Reply { status: parts.status, headers: parts.headers, body }
 }
 
-async fn open(folder: &TempDir, clock: &Clock, change: impl FnOnce(&mut Settings)) -> App {
+pub(crate) async fn open(folder: &TempDir, clock: &Clock, change: impl FnOnce(&mut Settings)) -> App {
+    evidence::log_of_this_process();
     let mut settings = Settings::new(ISSUER.parse().unwrap(), folder.path().to_owned());
     settings.sms.carrier = Carrier::Inbox;
     change(&mut settings);
