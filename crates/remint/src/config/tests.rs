@@ -268,6 +268,19 @@ fn a_collector_is_named_by_a_url_without_a_password_and_only_where_traces_are_bu
 }
 
 #[test]
+fn the_channel_of_pages_has_its_settings() {
+    let settings = |text: &str| scene().complete().file(text).load().unwrap().settings;
+    let set = settings("page_streams = 7\npage_heartbeat = '45s'");
+    assert_eq!((set.limits.page_streams, set.page_heartbeat.as_secs()), (7, 45));
+    let usual = settings("");
+    assert_eq!((usual.limits.page_streams, usual.page_heartbeat.as_secs()), (5_000, 20));
+    for (line, word) in [("page_streams = 0", "from 1 to 65535"), ("page_heartbeat = '20'", "a length of time")] {
+        let refused = scene().complete().file(line).refused();
+        assert!(refused.contains(word), "{line}: {refused}");
+    }
+}
+
+#[test]
 fn codes_need_a_webhook_and_its_secret_and_the_secret_is_never_printed() {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     let url = "sms_webhook_url = 'https://sms.example/send'";
