@@ -13,6 +13,7 @@ mod feed;
 mod idor;
 mod limits;
 mod matrix;
+mod guard;
 mod oauth2_introspect;
 mod oauth2_revoke;
 mod oauth2_token;
