@@ -9,11 +9,14 @@ mod admin_sessions;
 mod administration;
 mod algorithms;
 mod audit;
+#[path = "../evidence/mod.rs"]
+#[allow(dead_code, reason = "other tests keep the logs of other processes")]
+mod evidence;
 mod feed;
+mod guard;
 mod idor;
 mod limits;
 mod matrix;
-mod guard;
 mod oauth2_introspect;
 mod oauth2_revoke;
 mod oauth2_token;
