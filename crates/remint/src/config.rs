@@ -31,6 +31,7 @@ pub use environment::Environment;
 pub use key::Key;
 pub use reload::{Reloaded, Reloader};
 pub use show::{Shown, show};
+pub(crate) use sms::{checked_secret, read_secret};
 use source::Sources;
 
 /// Where the file is looked for, if no other is named: in the working directory.
@@ -224,6 +225,8 @@ impl Reading<'_> {
         limits.login_window = self.duration(Key::LoginWindow, limits.login_window);
         limits.hashing_at_once = usize::from(self.positive(Key::HashingAtOnce, hashing_at_once()));
         limits.hashing_queue = usize::from(self.positive(Key::HashingQueue, 32_u16));
+        limits.page_streams = usize::from(self.positive(Key::PageStreams, 5_000_u16));
+        settings.page_heartbeat = self.duration(Key::PageHeartbeat, settings.page_heartbeat);
         settings.traces_url = self.traces_url();
         settings.keys.jwks_max_age = self.duration(Key::JwksMaxAge, settings.keys.jwks_max_age);
         settings.keys.rotate_every = self.duration(Key::RotateKeysEvery, settings.keys.rotate_every);

@@ -3,10 +3,12 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use remint_core::sender::SomeLimits;
 use tokio::net::TcpListener;
 
 use crate::app::App;
@@ -139,7 +141,9 @@ fn read_marker(data: &Path) -> Option<(u32, u16)> {
 fn settings(data: &Path, port: u16) -> Result<Settings, DevError> {
     let issuer = format!("http://localhost:{port}").parse();
     let mut settings = Settings::new(issuer.map_err(|_| DevError::PortTaken { port })?, data.to_owned());
-    settings.sms = Sms { carrier: Carrier::Inbox, per_number: 100, per_block: 100, per_address: 100, ..Sms::default() };
+    let many = NonZeroU32::new(100);
+    let limits = SomeLimits { per_number: many, per_block: many, per_address: many, ..SomeLimits::default() };
+    settings.sms = Sms { carrier: Carrier::Inbox, limits };
     Ok(settings)
 }
 

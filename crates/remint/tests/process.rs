@@ -12,6 +12,10 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "evidence/mod.rs"]
+#[allow(dead_code, reason = "no server is in this process")]
+mod evidence;
+
 const KEY: &str = "3f9a1c77e05b42d86610fe9b8827ac5513d0e4b96f21783a4cc59d02b7e6f845";
 
 /// A directory to work in, with no configuration around it.
@@ -93,11 +97,12 @@ impl Place {
     /// `remint serve` on free ports, once it says that it runs.
     fn serve(&self) -> Running {
         let mut child = self.command(&["serve"]).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line = lines.find_map(|line| line.ok().filter(|line| line.contains("serving"))).expect("it serves");
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut lines = lines.inspect(|line| evidence::line(line));
+        let line = lines.find(|line| line.contains("serving")).expect("it serves");
         let said: Value = serde_json::from_str(&line).unwrap();
         let address = |name: &str| format!("http://{}", said[name].as_str().unwrap());
-        let stderr = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
+        let stderr = std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
         Running { child, stderr: Some(stderr), issuer: address("listen"), operations: address("operations") }
     }
 
@@ -116,11 +121,10 @@ impl Place {
     }
 }
 
-fn collected(mut stderr: std::process::ChildStderr) -> std::thread::JoinHandle<String> {
+fn collected(stderr: std::process::ChildStderr) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
-        let mut text = String::new();
-        let _ = stderr.read_to_string(&mut text);
-        text
+        let lines = BufReader::new(stderr).lines().map_while(Result::ok).inspect(|line| evidence::line(line));
+        lines.fold(String::new(), |text, line| text + &line + "\n")
     })
 }
 
@@ -164,6 +168,7 @@ fn ask(base: &str, method: &str, path: &str, headers: &str, body: Option<&Value>
     let host = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).unwrap();
     let own_host = if headers.to_lowercase().contains("host:") { String::new() } else { format!("Host: {host}\r\n") };
+    body.into_iter().for_each(evidence::secrets_in);
     let body = body.map(|body| body.to_string());
     let typed =
         body.as_ref().map(|body| format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
@@ -172,7 +177,9 @@ fn ask(base: &str, method: &str, path: &str, headers: &str, body: Option<&Value>
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    Answer(head[9..12].parse().unwrap(), body.to_owned())
+    let answer = Answer(head[9..12].parse().unwrap(), body.to_owned());
+    evidence::secrets_in(&serde_json::from_str(&answer.1).unwrap_or_default());
+    answer
 }
 
 fn bearer(token: &Value) -> String {

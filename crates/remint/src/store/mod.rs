@@ -37,7 +37,8 @@ use sqlite::{Asking, Commits, DataFile, Order, Readers, Settling, Wanted, Writer
 pub use ask::{
     Account, AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ChallengeById, ClientById, Clients, Counter,
     DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys,
-    LongestLife, Question, Reader, SessionById, SessionsDerivedWith, SessionsOf, TokenRevoked, UserById, Users,
+    LongestLife, Question, Reader, SenderNamed, SessionById, SessionsDerivedWith, SessionsOf, TokenRevoked, UserById,
+    Users,
 };
 pub use audit::{AuditLog, Audited};
 pub use error::{OpenError, StoreError};

@@ -11,16 +11,18 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use remint::store::{
-    Commit, FeedHead, Holding, LATEST_SCHEMA, OpenError, SessionById, Store, StoreError, StoreOptions, UserById, Users,
+    Commit, FeedHead, Holding, LATEST_SCHEMA, OpenError, SenderNamed, SessionById, Store, StoreError, StoreOptions,
+    UserById, Users,
 };
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::rev::Rev;
+use remint_core::sender::SenderName;
 use remint_core::session::{EndReason, State};
 use remint_core::user::User;
 use rusqlite::Connection;
 
 use crate::promises::{At, done};
-use crate::samples::{SEED, client, ended, every_row, session, sid, stored, uid, user};
+use crate::samples::{SEED, client, ended, every_row, sender, session, sid, stored, uid, user};
 use crate::{Fixture, SqliteFile};
 
 fn refused(path: &Path) -> OpenError {
@@ -77,11 +79,12 @@ async fn an_empty_file_becomes_the_latest_schema() {
 }
 
 /// A file of each earlier schema and of this one, as that version left it: the statements that made it and its rows.
-const RELEASED: [&str; 4] = [
+const RELEASED: [&str; 5] = [
     include_str!("released/0001.sql"),
     include_str!("released/0002.sql"),
     include_str!("released/0003.sql"),
     include_str!("released/0004.sql"),
+    include_str!("released/0005.sql"),
 ];
 
 #[tokio::test]
@@ -102,6 +105,8 @@ async fn a_file_of_every_released_schema_is_brought_to_the_latest_with_all_its_r
         assert_eq!(Row::User(held.user), stored(&Row::User(user(1))));
         assert_eq!(Row::Client((*held.client).clone()), stored(&Row::Client(client("demo"))));
         assert_eq!(store.read(FeedHead).await.unwrap().seq, 1);
+        let kept = store.read(SenderNamed(SenderName::Sms)).await.unwrap().map(Row::Sender);
+        assert_eq!(kept, (before >= 5).then(|| stored(&Row::Sender(sender()))));
         done(&store, Changes::none().notice(ended(1, 1, 9))).await;
         drop(store);
         assert_eq!(schema(&at.path()), schema(&fresh.path()), "as if it had been made today");
