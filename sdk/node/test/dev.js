@@ -1,7 +1,7 @@
 // A `remint dev` of the test's own, in a folder of its own, and what a page and an operator do with it.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,10 @@ export async function dev({ speed = 1 } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'remint-node-'));
   const data = join(folder, 'data');
   const options = ['dev', '--no-open', '--port', '0', '--speed', String(speed), '--data', data];
-  const child = spawn(binary, options, { env: {}, stdio: ['ignore', 'pipe', 'ignore'] });
+  // `scripts/scan-logs` reads what is kept in the folder of the tests' logs.
+  const log = await open(join(process.env.TEST_LOGS ?? folder, `sdk-node-${process.pid}.log`), 'a');
+  const child = spawn(binary, options, { env: {}, stdio: ['ignore', 'pipe', log.fd] });
+  await log.close();
   const ended = new Promise((resolve) => child.once('exit', resolve));
   await Promise.race([new Promise((up) => createInterface({ input: child.stdout }).once('line', up)), ended.then((code) => Promise.reject(new Error(`it ended: ${code}`)))]);
   const facts = JSON.parse(await readFile(join(data, 'dev.json'), 'utf8'));
