@@ -9,6 +9,7 @@ const MAX_FRAME = 1 << 20;
 const MISSED_HEARTBEATS = 3;
 const FIRST_MESSAGE = 10_000;
 const LEAST_PATIENCE = 500;
+const MOST_PATIENCE = 600_000;
 const FIRST_BACKOFF = 200;
 const LAST_BACKOFF = 15_000;
 const TYPES = ['claims-changed', 'user-ended', 'session-ended', 'client-changed', 'token-ended', 'key-withdrawn'];
@@ -222,7 +223,7 @@ class Connection {
     }
     if (hello.resumed && !this.asked) throw new Gap('the feed does not begin as it should');
     this.#greeted = true;
-    this.#patience = Math.max(Number(hello.heartbeat_ms) * MISSED_HEARTBEATS || FIRST_MESSAGE, LEAST_PATIENCE);
+    this.#patience = Math.min(Math.max(Number(hello.heartbeat_ms) * MISSED_HEARTBEATS || FIRST_MESSAGE, LEAST_PATIENCE), MOST_PATIENCE);
     this.feed.leeway = Math.min(Number(hello.leeway_ms) / 1000 || 0, 60);
     this.live = Boolean(hello.resumed);
     if (!hello.resumed) this.#snapshot = new Ledger();
