@@ -15,8 +15,7 @@
  * @typedef {object} Minted
  * @property {number} at When the page got it.
  * @property {'minted'} type
- * @property {'access' | 'account' | 'page'} kind `access`: for APIs. `account`: for Remint's own session API, where it
- *   came alone. `page`: policy `cookie`, claims without a token.
+ * @property {'access' | 'page'} kind `page`: policy `cookie`, claims without a token.
  * @property {number} iat When the server minted it: seconds since the epoch by the server's clock, rounded down to its
  *   quantum (5 s). The same `iat` and `cv` twice is the same token. 0 under the policy `cookie`.
  * @property {number} life_ms Its whole life (`exp - iat`).
@@ -46,7 +45,8 @@
  * @property {boolean} interactive Whether it counted as use by a person; a renewal by timer does not.
  * @property {number} took_ms From the request to its outcome.
  * @property {number} [status] The HTTP status; with `failed`.
- * @property {string} [error] The error code of the answer, as `temporarily_unavailable`; with `failed`.
+ * @property {string} [error] The error code of the answer, as `temporarily_unavailable`, or `no_answer`; with `lost` and
+ *   `failed`.
  * @property {number} [retry_in_ms] When this page will try again, from `at`; with `lost` and `failed`.
  */
 
@@ -88,18 +88,3 @@
 
 /** The most entries that are kept; the oldest go first. */
 export const MAX_ENTRIES = 500;
-
-/**
- * An empty timeline.
- * @returns {{ add(entry: TimelineEntry): void, entries(): TimelineEntry[] }} `entries` copies, oldest first.
- */
-export const recording = () => {
-  /** @type {TimelineEntry[]} */
-  const kept = [];
-  return {
-    add(entry) {
-      if (kept.push(entry) > MAX_ENTRIES) kept.shift();
-    },
-    entries: () => [...kept],
-  };
-};
