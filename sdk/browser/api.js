@@ -38,7 +38,7 @@ const mint = async (core, presented) => {
   const { access_token, refresh_token: refresh, expires_in } = answer?.body ?? {};
   const claims = decode(access_token);
   const account = token(access_token, claims, core.now(), expires_in);
-  if (account) core.accept({ now: core.now(), account, refresh, refreshIat: claims.iat }, 'this-tab');
+  if (account) core.accept({ now: core.now(), account, refresh, refreshIat: claims.iat }, 'change');
   else if (answer && verdict(answer)) await core.renew(false); // which finds out what is the matter
 };
 

@@ -118,7 +118,7 @@ export const createRemint = (options) => {
   const { issuer, clientId, policy, transport, keeper, apis, host = /** @type {Host} */ (globalThis) } = options;
   if (!clientId || !/^(rolling|fixed|refresh|cookie)$/.test(policy)) throw new TypeError('clientId or policy');
   const page = host.location?.href;
-  const owns = matcher(apis ?? [page ?? issuer], page);
+  const owns = matcher(apis ?? (page ? ['/'] : []), page);
   const name = `remint1:${issuer}:${clientId}`;
   const opaque = policy === 'cookie';
   const cookies = opaque || (policy === 'refresh' && transport !== 'memory');
@@ -224,7 +224,7 @@ export const createRemint = (options) => {
     if (fresh) epoch++;
     const newer = take(held, grant, now() - grant.now);
     if (newer) news(by);
-    if (by !== 'other-tab') share(fresh);
+    if (!/tab$/.test(by)) share(fresh); // a renewal was shared before its lock was given back
     keeper?.save({ ...held, now: now() });
     return newer;
   };
