@@ -22,8 +22,8 @@
  * @property {(event: any) => void} tell
  * @property {(entry: { type: import('./timeline.js').TimelineEntry['type'] } & Record<string, unknown>) => void} record
  * @property {() => void} check
- * @property {() => void} online What failed may be tried again at once.
- * @property {() => void} touch A person is at work.
+ * @property {() => unknown} online What failed may be tried again at once.
+ * @property {() => unknown} touch A person is at work.
  * @property {(at: number) => number} pulse Called with every look at the clock; answers when to come back.
  * @property {Promise<void>} [started]
  * @property {Promise<void>} [minting] The flight for an account token.

@@ -456,12 +456,13 @@ export const createRemint = (options) => {
   const core = {
     ...{ options, host, name, now, headers, credentials, send, grantOf, accept, end, renew, want, tell, record, check, demanded },
     held: () => held,
-    online: () => (notBefore = 0),
+    online: () => failures && (renewAt = notBefore = 0),
     touch: () => used || !held.access || post({ used: (used = true) }),
     pulse: () => Infinity,
   };
 
   const start = async () => {
+    await undefined; // the page listens first
     accept(keeper?.load() ?? held, 'storage');
     await (cookies ? renew(true) : peers());
     if (snapshot.status === 'loading') become('none');

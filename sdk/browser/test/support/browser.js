@@ -126,7 +126,7 @@ class Tab {
 
   async #fetch(input, init = {}) {
     const request = new Request(input, { ...init, signal: null });
-    this.requests.push(request);
+    this.requests.push(request.clone());
     const { signal } = init;
     const aborted = new Promise((_, reject) => {
       if (signal?.aborted) reject(signal.reason);
