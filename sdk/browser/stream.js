@@ -33,11 +33,11 @@ export const follow = async (host, signal, reader) => {
   }
 };
 
-/** @param {Host} host @param {AbortSignal} signal @param {number} ms */
+/** @param {Host} host @param {AbortSignal} signal @param {number} ms @returns {Promise<void>} */
 const pause = (host, signal, ms) =>
-  new Promise((/** @type {(value?: any) => void} */ resolve) => {
-    host.setTimeout(resolve, signal.aborted ? 0 : ms);
-    signal.addEventListener('abort', resolve);
+  new Promise((resolve) => {
+    const timer = host.setTimeout(resolve, signal.aborted ? 0 : ms);
+    signal.addEventListener('abort', () => resolve(host.clearTimeout(timer)));
   });
 
 /**
@@ -62,7 +62,7 @@ const read = async (host, signal, { open, refused, hear, alive }) => {
   try {
     response = await open(cut.signal);
     if (!response.ok) await refused(response);
-    else await frames(/** @type {any} */ (response.body).pipeThrough(new TextDecoderStream()).getReader(), hear, () => (wait(), alive()));
+    else await frames(cut.signal, /** @type {ReadableStream<BufferSource>} */ (response.body), hear, () => (wait(), alive()));
   } catch {
     // broke off
   }
@@ -72,13 +72,16 @@ const read = async (host, signal, { open, refused, hear, alive }) => {
 };
 
 /**
- * @param {ReadableStreamDefaultReader<string>} body
+ * @param {AbortSignal} signal
+ * @param {ReadableStream<BufferSource>} body
  * @param {Reader['hear']} hear
  * @param {() => void} alive
  */
-const frames = async (body, hear, alive) => {
+const frames = async (signal, body, hear, alive) => {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  signal.addEventListener('abort', () => reader.cancel().catch(() => {})); // not every fetch ends what is piped on
   for (let text = ''; text.length < MAX_EVENT_CHARS; ) {
-    const { done, value } = await body.read();
+    const { done, value } = await reader.read();
     if (done) return;
     alive();
     const all = (text + value).split('\n\n');
