@@ -1,0 +1,507 @@
+/** The session of a page: when it renews, what it believes, what it tells. In a browser and with a server of the tests' own. */
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { createRemint } from '../index.js';
+import { inSessionStorage } from '../storage.js';
+import { Browser } from './support/browser.js';
+import { DAY, HOUR, MINUTE, SECOND, scene } from './support/scene.js';
+
+const refusal = (status, error, error_description) => ({ status, body: { error, error_description } });
+const bodyOf = async (request) => {
+  const text = await request.clone().text();
+  return text.startsWith('{') ? JSON.parse(text) : Object.fromEntries(new URLSearchParams(text));
+};
+/** The bodies of all renewals that a tab has sent. */
+const renewals = (tab) => Promise.all(tab.requests.filter(({ url }) => /renew|token/.test(url)).map(bodyOf));
+
+describe('options', () => {
+  test('a policy that there is not, and a missing client, are refused when they are set', () => {
+    const { open } = scene();
+    assert.throws(() => open({ policy: 'sliding' }), TypeError);
+    assert.throws(() => open({ clientId: '' }), TypeError);
+    assert.throws(() => open({ apis: ['https://'] }), TypeError);
+  });
+});
+
+describe('load', () => {
+  test('with a cookie the page renews and is signed in', async () => {
+    const { server, browser, open, signedIn } = scene();
+    (await signedIn()).remint.dispose();
+    const page = open();
+    await browser.pass(SECOND);
+    assert.equal(page.remint.status, 'active');
+    assert.equal((await page.remint.ready).nickname, 'ada');
+    assert.equal(server.counts['/session/renew'], 2); // at both loads
+  });
+
+  test('nobody is signed in where no cookie comes, and no end is told', async () => {
+    const { browser, open } = scene();
+    const page = open();
+    await browser.pass(SECOND);
+    assert.deepEqual([page.remint.status, await page.remint.ready, page.types()], ['none', null, ['status:none']]);
+  });
+
+  test('a cookie of a session that ended says why', async () => {
+    const { server, browser, open, signedIn } = scene();
+    const first = await signedIn();
+    first.tab.close();
+    server.end(server.sessions.get('sid-1'), 'revoked');
+    const page = open();
+    await browser.pass(SECOND);
+    assert.deepEqual(page.types(), ['status:none', 'ended']);
+    assert.equal(page.events.at(-1).reason, 'revoked');
+  });
+
+  test('offline nobody is told that they are signed out: the page waits, and is signed in when it can', async () => {
+    const { browser, open, signedIn } = scene();
+    (await signedIn()).tab.close();
+    const tab = browser.tab();
+    tab.offline = true;
+    const page = open({}, tab);
+    await browser.pass(10 * MINUTE);
+    assert.equal(page.remint.status, 'offline');
+    assert.ok(!page.types().includes('ended'));
+    tab.offline = false;
+    tab.fire('online');
+    await browser.pass(SECOND);
+    assert.equal(page.remint.status, 'active');
+  });
+
+  test('in memory a reload signs out, unless another tab shares what it holds', async () => {
+    const { browser, open, signedIn } = scene({ transport: 'memory' });
+    const first = await signedIn();
+    const second = open();
+    await browser.pass(SECOND);
+    assert.equal(second.remint.status, 'active');
+    assert.equal(second.events.find(({ type }) => type === 'created').by, 'other-tab');
+    first.tab.close();
+    second.tab.close();
+    const third = open();
+    await browser.pass(SECOND);
+    assert.equal(third.remint.status, 'none');
+  });
+
+  test('tokens kept in sessionStorage survive a reload, and are forgotten at the end', async () => {
+    const kept = new Map();
+    const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) };
+    for (const policy of ['rolling', 'fixed', 'refresh']) {
+      const { browser, open, settle, signedIn } = scene({ policy, transport: 'memory' });
+      const keeper = inSessionStorage('remint', storage);
+      (await signedIn({ keeper })).tab.close();
+      const page = open({ keeper });
+      await browser.pass(SECOND);
+      assert.equal(page.remint.status, 'active', policy);
+      assert.equal(page.events[1].by, 'storage');
+      await settle(page.logout());
+      assert.equal(kept.size, 0, policy);
+    }
+  });
+});
+
+describe('renewal', () => {
+  test('comes between half and seven tenths of the life, not in step', async () => {
+    const { browser, signedIn } = scene({ policy: 'rolling', seed: 5 });
+    const page = await signedIn();
+    await browser.pass(10 * HOUR);
+    const minted = page.remint.timeline().filter(({ type }) => type === 'minted');
+    const planned = minted.map(({ life_ms, left_ms, renew_in_ms }) => (life_ms - left_ms + renew_in_ms) / life_ms);
+    assert.ok(minted.length > 30);
+    assert.ok(planned.every((share) => share >= 0.5 && share <= 0.7), `${planned}`);
+    assert.ok(Math.max(...planned) - Math.min(...planned) > 0.1, 'jitter');
+  });
+
+  test('by the clock says that no person is at work; after a touch, or asked for, it says nothing', async () => {
+    for (const [policy, transport, no] of [['refresh', 'cookie', false], ['refresh', 'memory', 'false'], ['cookie', '', false]]) {
+      const { browser, settle, signedIn } = scene({ policy, transport, idle: 7200 });
+      const page = await signedIn();
+      const next = async () => {
+        page.tab.requests.length = 0;
+        while (!(await renewals(page.tab)).length) await browser.pass(10 * SECOND);
+        return (await renewals(page.tab))[0].interactive;
+      };
+      assert.equal(await next(), no, policy + transport);
+      page.tab.fire('pointerdown');
+      assert.equal(await next(), undefined, 'touched');
+      assert.equal(await next(), no, 'the touch counts once');
+      page.tab.requests.length = 0;
+      await settle(page.remint.refresh());
+      assert.equal((await renewals(page.tab))[0].interactive, undefined, 'asked for');
+    }
+  });
+
+  test('a touch in one tab counts, whichever tab renews', async () => {
+    const { browser, open, signedIn } = scene({ seed: 3 });
+    const pages = [await signedIn(), open(), open()];
+    await browser.pass(SECOND);
+    for (let round = 0; round < 10; round++) {
+      for (const { tab } of pages) tab.requests.length = 0;
+      pages[0].tab.fire('keydown');
+      await browser.pass(SECOND);
+      while (!(await Promise.all(pages.map(({ tab }) => renewals(tab)))).flat().length) await browser.pass(SECOND);
+      const [first] = (await Promise.all(pages.map(({ tab }) => renewals(tab)))).flat();
+      assert.equal(first.interactive, undefined);
+    }
+  });
+
+  test('is one flight, however many ask', async () => {
+    const { server, browser, signedIn } = scene();
+    const page = await signedIn();
+    const before = server.counts['/session/renew'];
+    const all = Promise.all([page.remint.refresh(), page.remint.refresh(), page.remint.refresh()]);
+    await browser.pass(SECOND);
+    await all;
+    assert.equal(server.counts['/session/renew'], before + 1);
+  });
+
+  test('is not planned under the policy fixed: the server says the end', async () => {
+    const { server, browser, signedIn } = scene({ policy: 'fixed' });
+    const page = await signedIn();
+    await browser.pass(7 * DAY - MINUTE);
+    assert.equal(page.remint.status, 'active');
+    assert.equal(server.counts['/session/renew'], undefined);
+    await browser.pass(2 * MINUTE);
+    assert.deepEqual(page.events.filter(({ type }) => type === 'ended'), [{ type: 'ended', reason: 'expired' }]);
+  });
+
+  test('a rolling token that the server keeps is asked for again, not in a loop', async () => {
+    const { server, browser, signedIn } = scene({ policy: 'rolling', absolute: 3600 });
+    const page = await signedIn();
+    await browser.pass(59 * MINUTE);
+    assert.equal(page.remint.status, 'active');
+    assert.ok(server.counts['/session/renew'] < 30, `${server.counts['/session/renew']}`);
+    await browser.pass(2 * MINUTE);
+    assert.equal(page.remint.status, 'none');
+  });
+});
+
+describe('a renewal that fails ends nothing', () => {
+  const failures = {
+    'no answer': { lose: 'request' },
+    'an answer that is lost': { lose: 'answer' },
+    'an answer that takes longer than ten seconds': { back: 20 * SECOND },
+    429: { status: 429, headers: { 'Retry-After': '7' } },
+    500: { status: 500, body: 'oops' },
+    503: { status: 503 },
+    403: refusal(403, 'access_denied', 'the origin is not one of the client\'s `origins`'),
+    'a request that it cannot read': refusal(400, 'invalid_request', 'the body cannot be read'),
+    'a client that it does not know': refusal(401, 'invalid_client', 'the client could not be authenticated'),
+    'a proxy that answers 200': { status: 200, body: 'hello' },
+  };
+  for (const [name, wire] of Object.entries(failures)) {
+    test(name, async () => {
+      for (const [policy, transport] of [['rolling'], ['refresh', 'memory'], ['refresh', 'cookie'], ['cookie']]) {
+        const { server, browser, signedIn } = scene({ policy, transport, idle: 7200 });
+        const page = await signedIn();
+        server.wire = (path) => (/renew|token/.test(path) ? wire : {});
+        const life = policy === 'cookie' ? 90 * MINUTE : policy === 'rolling' ? 15 * MINUTE : 4 * MINUTE;
+        await browser.pass(life);
+        assert.equal(page.remint.status, 'offline', policy);
+        assert.ok(page.remint.claims && !page.types().includes('ended'), policy);
+        const { retryInMs } = page.events.find(({ type }) => type === 'offline');
+        assert.ok(name === '429' ? retryInMs >= 7000 : retryInMs > 0, `${retryInMs}`);
+        server.wire = () => ({});
+        await browser.pass(2 * MINUTE);
+        assert.equal(page.remint.status, 'active', policy);
+        assert.equal((await renewals(page.tab)).length > 1, true);
+      }
+    });
+  }
+
+  test('it is tried ever later, at most every minute, and never before the server wishes', async () => {
+    const { server, browser, signedIn } = scene();
+    const page = await signedIn();
+    const times = [];
+    server.wire = (path) => {
+      if (path === '/session/renew') times.push(browser.time);
+      return { status: 503, headers: { 'Retry-After': '20' } };
+    };
+    await browser.pass(HOUR);
+    const gaps = times.slice(1).map((at, n) => at - times[n]);
+    assert.ok(gaps.every((gap) => gap >= 20 * SECOND && gap <= 62 * SECOND), `${gaps}`);
+    await Promise.all(Array.from({ length: 100 }, () => page.remint.refresh()));
+    assert.equal(times.length, gaps.length + 1, 'a storm of callers waits as well');
+  });
+});
+
+describe('the server\'s word', () => {
+  const words = [
+    [401, 'invalid_token', 'session ended: revoked', 'revoked'],
+    [401, 'invalid_token', 'session ended: password-changed', 'password-changed'],
+    [401, 'invalid_token', 'the session has expired', 'expired'],
+    [401, 'invalid_token', 'the user is disabled', 'disabled'],
+    [401, 'invalid_client', 'the client is disabled', 'disabled'],
+  ];
+  for (const [status, error, said, reason] of words) {
+    test(`${said} ends it, in all tabs`, async () => {
+      const { server, browser, open, signedIn } = scene();
+      const pages = [await signedIn(), open()];
+      await browser.pass(SECOND);
+      server.wire = (path) => (path === '/session/renew' ? refusal(status, error, said) : {});
+      void pages[0].remint.refresh();
+      await browser.pass(SECOND);
+      for (const page of pages) {
+        assert.deepEqual(page.events.filter(({ type }) => type === 'ended'), [{ type: 'ended', reason }]);
+        assert.equal(await page.remint.token(), null);
+        assert.equal(page.remint.claims, null);
+      }
+    });
+  }
+
+  test('that it does not take what was presented is believed the second time, and by this tab only', async () => {
+    const { server, browser, open, signedIn } = scene();
+    const pages = [await signedIn(), open()];
+    await browser.pass(SECOND);
+    let refusals = 1;
+    const doubt = refusal(401, 'invalid_token', 'the refresh token is not valid');
+    server.wire = (path, { headers }) => (path === '/session/renew' && refusals-- > 0 ? doubt : {});
+    void pages[0].remint.refresh();
+    await browser.pass(SECOND);
+    assert.equal(pages[0].remint.status, 'active', 'once');
+    refusals = 2;
+    void pages[0].remint.refresh();
+    await browser.pass(SECOND);
+    assert.deepEqual(pages.map(({ remint }) => remint.status), ['none', 'active']);
+    assert.equal(pages[0].events.at(-1).reason, 'unknown');
+  });
+
+  test('a stolen refresh token ends the session for both, and both see why', async () => {
+    const { server, browser, signedIn } = scene({ transport: 'memory' });
+    const stolen = {};
+    const victim = await signedIn({ keeper: { load: () => null, save: (grant) => grant && (stolen.grant ??= grant) } });
+    await browser.pass(10 * MINUTE);
+    const elsewhere = new Browser({ seed: 9, network: server.network });
+    elsewhere.time = browser.time;
+    const tab = elsewhere.tab();
+    const other = createRemint({ issuer: 'https://id.test', clientId: 'app', policy: 'refresh', transport: 'memory', host: tab.host, keeper: { load: () => stolen.grant, save() {} } });
+    const told = [];
+    other.on((event) => event.type === 'ended' && told.push(event.reason));
+    await elsewhere.pass(5 * MINUTE);
+    await browser.pass(5 * MINUTE);
+    assert.deepEqual(told, ['theft']);
+    assert.equal(victim.events.at(-1).reason, 'theft');
+  });
+});
+
+describe('log-out', () => {
+  test('beats a renewal in flight, in this tab and in the others', async () => {
+    for (const [policy, transport] of [['refresh', 'cookie'], ['refresh', 'memory'], ['rolling'], ['cookie']]) {
+      const { server, browser, open, settle, signedIn } = scene({ policy, transport });
+      const pages = [await signedIn(), open()];
+      await browser.pass(SECOND);
+      await browser.pass(policy === 'rolling' ? 13 * MINUTE : 0);
+      server.wire = (path) => (/renew|token/.test(path) ? { back: 3 * SECOND } : {});
+      const renewing = pages.map(({ remint }) => remint.refresh());
+      await browser.pass(SECOND);
+      await settle(pages[1].logout());
+      await browser.pass(10 * SECOND);
+      await Promise.all(renewing);
+      for (const { remint, events } of pages) {
+        assert.deepEqual([remint.status, remint.claims, await remint.token()], ['none', null, null], policy);
+        assert.equal(events.at(-1).type, 'ended');
+      }
+      assert.ok([...server.sessions.values()].every(({ ended }) => ended === 'logout'));
+    }
+  });
+
+  test('ends the page at once, says where the server was not told, and tells it when it is called again', async () => {
+    for (const [policy, transport] of [['refresh', 'cookie'], ['refresh', 'memory'], ['rolling'], ['cookie']]) {
+      const { server, browser, settle, signedIn } = scene({ policy, transport });
+      const page = await signedIn();
+      await browser.pass(5 * MINUTE);
+      page.tab.offline = true;
+      await assert.rejects(settle(page.logout()), { code: 'no_answer' });
+      assert.equal(page.remint.status, 'none');
+      assert.equal(server.sessions.get('sid-1').ended, undefined);
+      page.tab.offline = false;
+      await settle(page.logout());
+      assert.equal(server.sessions.get('sid-1').ended, 'logout', policy + transport);
+    }
+  });
+});
+
+describe('log-in', () => {
+  test('of somebody else in another tab replaces the session here, and says so', async () => {
+    for (const [policy, transport] of [['refresh', 'cookie'], ['refresh', 'memory'], ['cookie'], ['rolling']]) {
+      const { browser, open, settle, signedIn } = scene({ policy, transport });
+      const here = await signedIn();
+      const there = open();
+      await browser.pass(SECOND);
+      await settle(there.login({ identifier: 'bob', password: 'secret' }));
+      await browser.pass(SECOND);
+      assert.equal(here.remint.claims.sid, 'sid-2', policy + transport);
+      assert.deepEqual(here.types().filter((type) => /^(created|ended)$/.test(type)), ['created', 'ended', 'created']);
+      assert.equal(here.events.find(({ type }) => type === 'ended').reason, 'replaced');
+    }
+  });
+});
+
+describe('what is newer', () => {
+  test('goes by the version and the minting, never by the arrival', async () => {
+    const { server, browser, settle, signedIn } = scene();
+    const page = await signedIn();
+    await browser.pass(10 * SECOND);
+    server.wire = (path) => (path === '/session/renew' ? { back: 5 * SECOND } : {});
+    const renewing = page.remint.refresh(); // decided before the change, answered after it
+    await browser.pass(SECOND);
+    await settle(page.update({ nickname: 'lovelace' }));
+    assert.deepEqual([page.remint.claims.cv, page.remint.claims.nickname], [2, 'lovelace']);
+    await browser.pass(6 * SECOND);
+    await renewing;
+    assert.deepEqual([page.remint.claims.cv, page.remint.claims.nickname], [2, 'lovelace']);
+    assert.equal(page.remint.timeline().find(({ type, outcome }) => type === 'renewal' && outcome === 'late')?.outcome, 'late');
+  });
+
+  test('a changed record is told with what differs, and never with the marks of the token', async () => {
+    for (const policy of ['rolling', 'fixed', 'cookie', 'refresh']) {
+      const { server, browser, open, settle, signedIn } = scene({ policy });
+      const pages = [await signedIn(), open()];
+      await browser.pass(SECOND);
+      await settle(pages[0].update({ nickname: 'lovelace' }));
+      await browser.pass(SECOND);
+      server.change({ nickname: 'countess' }); // elsewhere: heard by the stream
+      await browser.pass(SECOND);
+      for (const { events } of pages) {
+        const changes = events.filter(({ type }) => type === 'claims-changed');
+        assert.deepEqual(changes.map(({ changed, claims, previous }) => [changed, previous.nickname, claims.nickname]), [
+          [['nickname'], 'ada', 'lovelace'],
+          [['nickname'], 'lovelace', 'countess'],
+        ], policy);
+      }
+    }
+  });
+});
+
+describe('time', () => {
+  for (const days of [-1, 1]) {
+    test(`a clock that is ${days} day off changes nothing`, async () => {
+      const { browser, open, settle } = scene();
+      const tab = browser.tab();
+      tab.wallOffset = days * DAY;
+      const page = open({}, tab);
+      await settle(page.login({}));
+      await browser.pass(HOUR);
+      assert.equal(page.remint.status, 'active');
+      const gaps = page.remint.timeline().filter(({ type }) => type === 'minted').map(({ at }) => at);
+      assert.ok(gaps.length > 15 && gaps.length < 30, `${gaps.length}`);
+    });
+
+    test(`a clock that is set by ${days} day ends nothing`, async () => {
+      const { browser, signedIn } = scene();
+      const page = await signedIn();
+      page.tab.wallOffset = days * DAY;
+      await browser.pass(HOUR);
+      assert.equal(page.remint.status, 'active');
+      const { length } = page.remint.timeline().filter(({ type }) => type === 'minted');
+      assert.ok(length > 15 && length < 32, `${length}`);
+    });
+  }
+
+  test('sleep that performance.now() does not count is seen by the other clock, and the other way round', async () => {
+    for (const counts of ['Date', 'performance']) {
+      const { browser, signedIn } = scene();
+      const page = await signedIn();
+      const { iat } = page.remint.claims;
+      page.tab.frozen = true;
+      await browser.pass(2 * HOUR);
+      if (counts === 'Date') page.tab.asleep = 2 * HOUR;
+      else page.tab.wallOffset = -2 * HOUR;
+      page.tab.thaw();
+      await browser.pass(SECOND);
+      assert.equal(page.remint.status, 'active');
+      assert.ok(page.remint.claims.iat > iat + 7000, counts);
+    }
+  });
+
+  test('a token that ran out is not handed out: it is renewed first', async () => {
+    const { browser, settle, signedIn } = scene();
+    const page = await signedIn();
+    const before = await page.remint.token();
+    page.tab.frozen = true;
+    await browser.pass(HOUR);
+    page.tab.frozen = false;
+    const after = await settle(page.remint.token());
+    assert.notEqual(after, before);
+  });
+});
+
+describe('listeners', () => {
+  test('that throw harm nothing, and one may ask for anything from inside', async (t) => {
+    const reported = t.mock.method(console, 'error', () => {});
+    const { browser, open, settle } = scene();
+    const page = open();
+    const seen = [];
+    page.remint.on(() => {
+      throw new Error('mine');
+    });
+    page.remint.on(async ({ type }) => {
+      if (type === 'created' || type === 'refreshed') seen.push(await page.remint.token(), (await page.remint.refresh()).sid);
+    });
+    await settle(page.login({}));
+    await browser.pass(10 * MINUTE);
+    assert.equal(page.remint.status, 'active');
+    assert.ok(seen.length >= 4);
+    assert.ok(reported.mock.callCount() > 2);
+  });
+
+  test('are not told of a renewal before its lock is given back', async () => {
+    const { browser, signedIn } = scene();
+    const page = await signedIn();
+    const locked = [];
+    page.remint.on(({ type }) => {
+      if (type === 'refreshed') locked.push(browser.locks.get('remint1:https://id.test:app').some(({ granted }) => granted));
+    });
+    await browser.pass(HOUR);
+    assert.ok(locked.length > 10 && locked.every((held) => !held));
+  });
+
+  test('stop being called when they are taken away, and when all is disposed of', async () => {
+    const { browser, signedIn } = scene();
+    const page = await signedIn();
+    let calls = 0;
+    const off = page.remint.on(() => calls++);
+    off();
+    page.remint.on(() => calls++);
+    page.remint.dispose();
+    const { length } = page.tab.requests;
+    await browser.pass(HOUR);
+    assert.equal(calls, 0);
+    assert.equal(page.tab.requests.length, length, 'nothing is asked any more');
+  });
+
+  test('the snapshot is the same until something changes', async () => {
+    const { browser, signedIn } = scene();
+    const { remint } = await signedIn();
+    const before = remint.snapshot();
+    assert.equal(remint.snapshot(), before);
+    assert.deepEqual({ ...before }, { status: 'active', claims: remint.claims });
+    await browser.pass(5 * MINUTE);
+    assert.notEqual(remint.snapshot(), before);
+  });
+});
+
+describe('the timeline', () => {
+  test('tells what happened, in order, with no secret, and is bounded', async () => {
+    const { server, browser, settle, signedIn } = scene({ transport: 'memory' });
+    const page = await signedIn();
+    server.wire = (path) => (path === '/oauth2/token' ? { lose: 'answer' } : {});
+    await browser.pass(4 * MINUTE);
+    server.wire = (path) => (path === '/oauth2/token' ? { status: 503 } : {});
+    await browser.pass(2 * MINUTE);
+    server.wire = () => ({});
+    await browser.pass(2 * MINUTE);
+    await settle(page.update({ nickname: 'lovelace' }));
+    await settle(page.logout());
+    const entries = page.remint.timeline();
+    const short = entries.map(({ type, outcome, by, reason }) => outcome ?? by ?? reason ?? type);
+    assert.deepEqual([...new Set(short)], ['login', 'limits', 'lost', 'failed', 'this-tab', 'change', 'claims-changed', 'logout']);
+    const secrets = JSON.stringify(server.sessions.get('sid-1').gen) && JSON.stringify(entries);
+    assert.ok(!/rt1-|h\.ey|lovelace/.test(secrets));
+    assert.ok(entries.every(({ at }, n) => !n || at >= entries[n - 1].at));
+    const limits = entries.find(({ type }) => type === 'limits');
+    assert.ok(Math.abs(limits.idle_in_ms - 14 * DAY) < 10 * SECOND && Math.abs(limits.absolute_in_ms - 90 * DAY) < 10 * SECOND);
+    const login = await signedIn();
+    await browser.pass(5 * DAY);
+    assert.equal(login.remint.timeline().length, 500);
+  });
+});
