@@ -109,12 +109,12 @@ export function picture(life, now, width) {
   const x = (/** @type {number} */ at) => EDGE + (Math.min(Math.max(at, view.from), view.to) - view.from) * scale;
   const bars = barsOf(life, view, x);
   const rows = Math.max(1, ...bars.map((bar) => bar.row + 1));
-  const top = 64;
+  const top = 68;
   const line = top + rows * STEP + 4;
   const seen = (/** @type {number} */ at) => at >= view.from && at <= view.to;
   return {
     width,
-    height: line + 44,
+    height: line + 32,
     view,
     bars: bars.map(({ row, ...bar }) => ({ ...bar, y: top + row * STEP })),
     marks: life.marks.flatMap((mark, index) =>
@@ -180,7 +180,7 @@ function wallsOf(life, view, x, width) {
     if (at === undefined || at < view.from || at > view.to || (kind !== 'ended' && life.end && at > life.end.at)) return [];
     const place = x(at);
     const anchor = /** @type {'start' | 'end'} */ (place > width / 2 ? 'end' : 'start');
-    return [{ x: place, kind, text: `${name}, ${clock(at - life.start)}`, anchor, y: kind === 'idle' ? 30 : 14 }];
+    return [{ x: place, kind, text: `${name}, ${clock(at - life.start)}`, anchor, y: kind === 'idle' ? 26 : 12 }];
   };
   return [
     ...wall('absolute', life.absolute, 'absolute limit'),

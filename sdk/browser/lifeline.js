@@ -49,7 +49,9 @@ text { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums; }
 .wall.ended { stroke-dasharray: none; stroke-width: 2.5; }
 text.idle { fill: var(--amber); } text.absolute, text.ended { fill: var(--red); font-weight: 600; }
 .now { stroke: var(--green); stroke-width: 2; } .pin { fill: var(--green); } text.now-name { fill: var(--green); font-weight: 600; stroke: none; }
-p { margin: 6px 0 0; } .said { min-height: 1.4em; } .beyond { color: var(--soft); }
+p { margin: 4px 0 0; } .said { min-height: 1.4em; font-weight: 600; } .beyond { color: var(--soft); }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 14px; margin: 4px 0 0; padding: 0; list-style: none; color: var(--soft); }
+.legend li { display: flex; gap: 5px; align-items: center; } .legend svg { width: 16px; height: 16px; flex: none; }
 .empty { color: var(--soft); padding: 2.5em 1em; text-align: center; border: 1px dashed var(--rule); border-radius: 6px; }
 details { margin-top: 6px; } summary { cursor: pointer; width: fit-content; padding: 4px 0; min-height: 24px; }
 summary:focus-visible { outline: 3px solid var(--blue); outline-offset: 2px; border-radius: 3px; }
@@ -111,6 +113,7 @@ export class RemintLifeline extends HTMLElement {
   #empty = html('p', { class: 'empty' }, 'No session yet.');
   #said = html('p', { class: 'said', role: 'status' });
   #beyond = html('p', { class: 'beyond' });
+  #legend = html('ul', { class: 'legend', 'aria-label': 'What the signs mean' }, ...legend());
   #body = html('tbody', {});
   #table = this.#makeTable();
   #told = '';
@@ -123,7 +126,7 @@ export class RemintLifeline extends HTMLElement {
     super();
     this.#root.adoptedStyleSheets = [styles()];
     const keys = html('span', { id: 'keys', hidden: '' }, 'Left and right arrow keys step through what happened.');
-    this.#root.append(this.#empty, this.#frame, this.#said, this.#beyond, this.#table, keys);
+    this.#root.append(this.#empty, this.#frame, this.#beyond, this.#said, this.#legend, this.#table, keys);
     this.#frame.addEventListener('keydown', (event) => this.#step(/** @type {KeyboardEvent} */ (event)));
     this.#svg.addEventListener('click', (event) => this.#point(event));
     this.#svg.addEventListener('pointermove', (event) => this.#point(event));
@@ -169,7 +172,7 @@ export class RemintLifeline extends HTMLElement {
   #show() {
     const life = this.#life;
     this.#empty.hidden = Boolean(life);
-    for (const part of [this.#frame, this.#said, this.#beyond, this.#table]) part.hidden = !life;
+    for (const part of [this.#frame, this.#said, this.#beyond, this.#legend, this.#table]) part.hidden = !life;
     if (life) this.#fill(life);
     this.#draw();
   }
@@ -272,6 +275,16 @@ function drawing(drawn, life, now, chosen) {
   ];
 }
 
+/** @returns {Element[]} */
+function legend() {
+  /** @type {[keyof typeof SHAPES, string][]} */
+  const signs = [['minted', 'token minted'], ['claims', 'record changed'], ['lost', 'answer lost'], ['repeated', 'answered again'], ['failed', 'failed']];
+  const items = signs.map(([kind, name]) => html('li', {},
+    svg('svg', { viewBox: '-8 -8 16 16', 'aria-hidden': 'true' }, svg('path', { class: kind, d: SHAPES[kind] })), name));
+  const half = svg('svg', { viewBox: '-8 -8 16 16', 'aria-hidden': 'true' }, svg('line', { class: 'half', x1: 0, x2: 0, y1: -7, y2: 7 }));
+  return [...items, html('li', {}, half, 'half of its life')];
+}
+
 /** @param {number} x @param {number} width */
 const anchored = (x, width) => (x < 40 ? 'start' : x > width - 40 ? 'end' : 'middle');
 
@@ -300,8 +313,9 @@ function walled(wall, line) {
 /** @param {number} top @param {number} line */
 function pin(top, line) {
   return svg('g', { class: 'pinned' },
-    svg('line', { class: 'now', x1: 0, x2: 0, y1: top - 4, y2: line + 6 }),
-    svg('path', { class: 'pin', d: `M0 ${line + 2}l6 10H-6Z` }));
+    svg('line', { class: 'now', x1: 0, x2: 0, y1: top - 26, y2: line + 6 }),
+    svg('path', { class: 'pin', d: `M0 ${line + 2}l6 10H-6Z` }),
+    svg('text', { class: 'now-name', x: 0, y: top - 30, 'text-anchor': 'middle' }, 'now'));
 }
 
 /** @param {Picture['marks'][number]} mark @param {boolean} chosen */

@@ -125,16 +125,16 @@ impl Stage<'_> {
     async fn run(&self, stops: &mut Stops, greeting: Option<bool>) -> Result<Option<Speed>, DevError> {
         let settings = self.speed.scaled(settings(self.data, self.port)?);
         let master_key = master_key(self.data)?;
-        let app = App::open(settings, master_key, Clock::system(), Entropy::system()).await.map_err(ServeError::from)?;
+        let app =
+            App::open(settings, master_key, Clock::system(), Entropy::system()).await.map_err(ServeError::from)?;
         let seeded = seed::seed(&app, self.speed, self.rescale).await?;
         let facts = facts::write(&app, self.speed, &seeded)?;
         write_private(&self.data.join(DEV_MARKER), &format!("{} {}\n", self.speed.times(), self.port))?;
         let limits = Limits { request_time: app.settings.timing.server_deadline, ..Limits::default() };
         let mut house = House::new(app.clone(), limits)?;
         let (faster, mut wishes) = mpsc::channel(1);
-        let own = inbox::router(&app)
-            .merge(play::router(&app.settings.issuer))
-            .merge(acts::router(&app, facts::public(&facts, self.speed), faster));
+        let acts = acts::router(&app, facts::public(&facts, self.speed), faster);
+        let own = inbox::router(&app).merge(play::router(&app.settings.issuer)).merge(acts);
         let public = http::router(app.clone()).merge(own);
         house.open(front::router(public, &facts, self.port), self.doors.listeners()?);
         if let Some(no_open) = greeting {

@@ -67,7 +67,9 @@ mod tests {
     #[test]
     fn a_tag_is_known_again_alone_among_others_and_weak() {
         let line = |text: &'static str| HeaderValue::from_static(text);
-        assert!(names(&line("\"a\""), "\"a\"") && names(&line("\"b\", W/\"a\""), "\"a\"") && names(&line("*"), "\"a\""));
+        assert!(
+            names(&line("\"a\""), "\"a\"") && names(&line("\"b\", W/\"a\""), "\"a\"") && names(&line("*"), "\"a\"")
+        );
         assert!(!names(&line("\"b\""), "\"a\"") && !names(&line("a"), "\"a\""));
         assert_ne!(tag("a"), tag("b"));
     }
