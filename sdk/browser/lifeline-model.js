@@ -3,16 +3,17 @@
  * what stands in the table. Pure: never reads a clock, never touches a page.
  */
 
-/** @import { TimelineEntry } from './timeline.js' */
+/** @import { Minted, Renewal, TimelineEntry } from './timeline.js' */
 
 /**
  * @typedef {object} Token One access token. Times in milliseconds, of the clock of the entries.
- * @property {number} from When the page got it.
+ * @property {number} from When it was minted.
  * @property {number} to When it runs out.
  * @property {number} half When half of its life is over.
  * @property {number} left When the page had a newer one, at most `to`.
  * @property {number} cv The version of the record that it shows.
- * @property {string} by How the page came by it.
+ * @property {number} iat As in the entry: with `cv` it tells one token from another.
+ * @property {number} mark Which of the marks tells about it.
  */
 /**
  * @typedef {object} Mark Something that happened.
@@ -63,10 +64,92 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+/** A token that lives no longer is seen whole. */
+const SIGHT = 30 * MINUTE;
 const STEPS = [1, 2, 5, 10, 15, 30].map((n) => n * SECOND)
   .concat([1, 2, 5, 10, 15, 30].map((n) => n * MINUTE))
   .concat([1, 2, 3, 6, 12].map((n) => n * HOUR))
   .concat([1, 2, 7, 14, 30, 90].map((n) => n * DAY));
+
+/** @type {Record<Minted['by'], string>} */
+const CAME_BY = {
+  login: 'logged in',
+  'this-tab': 'renewed',
+  'other-tab': 'renewed by another tab',
+  'response-header': 'renewed: an API sent the new token',
+  change: 'renewed: the record was changed here',
+  storage: 'kept over a reload of the page',
+};
+
+/**
+ * Reads the entries of the newest session among them; nothing where there is none.
+ * @param {readonly TimelineEntry[]} entries The oldest first.
+ * @returns {Life | null}
+ */
+export function read(entries) {
+  const last = entries.length - 1;
+  const before = entries.findLastIndex((entry, index) => entry.type === 'ended' && index < last);
+  const own = entries.slice(before + 1);
+  if (own.length === 0) return null;
+  /** @type {Life} */
+  const life = { start: own[0].at, tokens: [], marks: [] };
+  for (const entry of own) learn(life, entry);
+  life.start = Math.min(life.start, life.tokens[0]?.from ?? life.start);
+  return life;
+}
+
+/** @param {Life} life @param {TimelineEntry} entry */
+function learn(life, entry) {
+  const { at } = entry;
+  switch (entry.type) {
+    case 'minted':
+      return minted(life, entry);
+    case 'renewal':
+      life.marks.push({ at, ...told(entry) });
+      return;
+    case 'claims-changed':
+      life.marks.push({ at, kind: 'claims', what: `the record changed: ${entry.changed.join(', ')}`, cv: entry.cv });
+      return;
+    case 'limits':
+      life.idle = at + entry.idle_in_ms;
+      life.absolute = at + entry.absolute_in_ms;
+      return;
+    case 'ended':
+      life.end = { at, reason: entry.reason };
+      life.marks.push({ at, kind: 'ended', what: `ended: ${entry.reason}` });
+  }
+}
+
+/** @param {Life} life @param {Minted} entry */
+function minted(life, { at, kind, iat, cv, by, life_ms, left_ms }) {
+  const newest = life.tokens.at(-1);
+  if (kind === 'page') {
+    const what = by === 'login' ? CAME_BY.login : 'the server told the claims';
+    life.marks.push({ at, kind: life.marks.length ? 'used' : 'minted', what, cv });
+    return;
+  }
+  if (newest && newest.iat === iat && newest.cv === cv) {
+    life.marks.push({ at, kind: 'repeated', what: `${CAME_BY[by]}: the same token again`, cv });
+    return;
+  }
+  const to = at + left_ms;
+  if (newest) newest.left = Math.min(newest.to, at);
+  life.tokens.push({ from: to - life_ms, to, half: to - life_ms / 2, left: to, cv, iat, mark: life.marks.length });
+  life.marks.push({ at, kind: 'minted', what: CAME_BY[by], until: to, cv });
+}
+
+/** @param {Renewal} entry @returns {Pick<Mark, 'kind' | 'what'>} */
+function told({ outcome, interactive, error, status, retry_in_ms }) {
+  const who = interactive ? '' : ', by timer';
+  const again = retry_in_ms === undefined ? '' : `; once more in ${span(retry_in_ms)}`;
+  switch (outcome) {
+    case 'kept': return { kind: 'used', what: `asked, and the token is good still${who}` };
+    case 'repeated': return { kind: 'repeated', what: `the same token again, as tabs that race get it${who}` };
+    case 'late': return { kind: 'used', what: `an answer came too late and was not taken${who}` };
+    case 'lost': return { kind: 'lost', what: `no answer came${who}${again}` };
+    case 'failed': return { kind: 'failed', what: `the server could not: ${error ?? status}${who}${again}` };
+  }
+}
 
 /**
  * A moment since the log-in, as `remint policy simulate` writes it: `1d 02:03:04`, without leading zeros of hours.
@@ -133,14 +216,21 @@ export function picture(life, now, width) {
  */
 function viewOf(life, now, width) {
   const newest = life.tokens.at(-1);
-  const length = newest ? newest.to - newest.from : 0;
-  const last = life.end ? life.end.at : Math.max(now, newest?.to ?? 0);
+  const whole = newest ? newest.to - newest.from : 0;
+  const length = Math.min(whole, inSight((life.end?.at ?? now) - life.start));
+  const last = life.end ? life.end.at : Math.max(now, newest ? Math.min(newest.to, Math.max(now, newest.from) + length) : 0);
   const lives = width < NARROW ? LIVES.narrow : LIVES.wide;
   const least = length || MINUTE;
   const to = Math.max(last, life.start + least) + least * 0.12;
   const from = Math.max(life.start, length ? to - lives * length : life.start);
   return { from, to };
 }
+
+/**
+ * So much of a token that lives for days is looked ahead at: what has passed must be seen to move.
+ * @param {number} age
+ */
+const inSight = (age) => SIGHT * 2 ** Math.max(0, Math.ceil(Math.log2(4 * Math.max(age, 1) / SIGHT)));
 
 /**
  * Tokens that are good at once lie in rows of their own; where there are too many, the oldest gives way to the newest.
@@ -168,9 +258,8 @@ function barsOf(life, view, x) {
     if (to <= view.from || token.from >= view.to) return [];
     const width = Math.max(2, x(to) - x(token.from));
     const half = token.half > view.from && token.half < Math.min(to, view.to) ? x(token.half) : null;
-    const mark = life.marks.findIndex((mark) => mark.at === token.from && mark.cv === token.cv);
     const text = width >= NAME ? `cv ${token.cv}` : '';
-    return [{ x: x(token.from), width, row, half, left: x(Math.min(token.left, to)), text, odd: index % 2 === 1, mark }];
+    return [{ x: x(token.from), width, row, half, left: x(Math.min(token.left, to)), text, odd: index % 2 === 1, mark: token.mark }];
   });
 }
 
@@ -194,7 +283,7 @@ function beyond(life, now, view) {
   if (life.end) return [];
   const far = (/** @type {string} */ name, /** @type {number | undefined} */ at) =>
     at !== undefined && at > view.to ? [`${name} in ${span(at - now)}`] : [];
-  return [...(life.idle === life.absolute ? [] : far('idle limit', life.idle)), ...far('absolute limit', life.absolute)];
+  return [...far('the token runs out', life.tokens.at(-1)?.to), ...(life.idle === life.absolute ? [] : far('idle limit', life.idle)), ...far('absolute limit', life.absolute)];
 }
 
 /** @param {Life} life @param {{ from: number, to: number }} view @param {(at: number) => number} x @param {number} width */

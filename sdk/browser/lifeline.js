@@ -94,7 +94,7 @@ function html(name, attributes, ...children) {
 
 /**
  * Set `entries`, or let it `follow` a session. Arrow keys step through what happened once it has the focus.
- * The clock of the entries is the page's own (`Date.now()`); another may be set as `clock`.
+ * `clock` tells the time by which the entries are told; that of a session that is followed is `remint.now()`.
  */
 export class RemintLifeline extends HTMLElement {
   /** @type {() => number} Milliseconds, of the clock that the entries are told by. */
@@ -153,9 +153,10 @@ export class RemintLifeline extends HTMLElement {
 
   /**
    * Shows a session for as long as the answered function is not called.
-   * @param {{ timeline(): readonly TimelineEntry[], subscribe(listener: () => void): () => void }} remint
+   * @param {{ timeline(): readonly TimelineEntry[], now(): number, subscribe(listener: () => void): () => void }} remint
    */
   follow(remint) {
+    this.clock = () => remint.now();
     const update = () => { this.entries = remint.timeline(); };
     update();
     return remint.subscribe(update);
@@ -297,7 +298,7 @@ function bar(bar) {
     svg('rect', { ...box, class: `spent${odd}`, width: 0, 'data-right': bar.left }),
     ...(bar.half === null ? [] : [svg('line', { class: 'half', x1: bar.half, x2: bar.half, y1: bar.y, y2: bar.y + 26 })]),
     ...(bar.text ? [svg('text', { class: 'name', x: bar.x + 7, y: bar.y + 17 }, bar.text)] : []),
-    svg('rect', { ...box, class: 'hit', width: bar.width, ...(bar.mark < 0 ? {} : { 'data-mark': bar.mark }) }),
+    svg('rect', { ...box, class: 'hit', width: bar.width, 'data-mark': bar.mark }),
   ];
 }
 

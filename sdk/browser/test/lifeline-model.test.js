@@ -2,26 +2,85 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { clock, picture, rows, span, summary } from '../lifeline-model.js';
+import { clock, picture, read, rows, span, summary } from '../lifeline-model.js';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const START = 1_800_000_000_000;
 
-/** A session of tokens that live a minute, re-minted every 35 s; `count` of them. */
-function rolling(count, more = {}) {
-  const tokens = Array.from({ length: count }, (_, n) => {
-    const from = START + n * 35 * SECOND;
-    return { from, to: from + MINUTE, half: from + MINUTE / 2, left: n < count - 1 ? from + 35 * SECOND : from + MINUTE, cv: 1, by: 'timer' };
-  });
-  const marks = tokens.map((token, n) => ({
-    at: token.from, kind: 'minted', what: n ? 'renewed by timer' : 'logged in', until: token.to, cv: 1,
-  }));
-  return { start: START, tokens, marks, ...more };
-}
+/** What `timeline()` says of a token that was minted `n` times 35 s after the log-in and lives for a minute. */
+const minted = (n, more = {}) => ({
+  at: START + n * 35 * SECOND, type: 'minted', kind: 'access', iat: START / SECOND + n * 35, life_ms: MINUTE, left_ms: MINUTE,
+  renew_in_ms: 35 * SECOND, cv: 1, by: n ? 'this-tab' : 'login', ...more,
+});
+
+/** A session of `count` tokens. */
+const rolling = (count, more = {}) => ({ ...read(Array.from({ length: count }, (_, n) => minted(n))), ...more });
 
 /** Whether two bars lie on top of each other. */
 const overlap = (a, b) => a.y === b.y && a.x < b.x + b.width && b.x < a.x + a.width;
+
+test('a life is read from its entries: tokens, marks, limits, end', () => {
+  const life = read([
+    minted(0, { at: START + 200, left_ms: MINUTE - 200 }),
+    { at: START + 200, type: 'limits', idle_in_ms: 10 * MINUTE, absolute_in_ms: 30 * MINUTE },
+    { at: START + 20 * SECOND, type: 'renewal', outcome: 'lost', interactive: true, took_ms: 10_000, retry_in_ms: 1000 },
+    { at: START + 21 * SECOND, type: 'claims-changed', cv: 2, changed: ['phone_number', 'role'] },
+    minted(1, { cv: 2 }),
+    { at: START + 40 * SECOND, type: 'limits', idle_in_ms: 10 * MINUTE, absolute_in_ms: 29 * MINUTE + 20.2 * SECOND },
+    { at: START + 41 * SECOND, type: 'renewal', outcome: 'failed', interactive: false, took_ms: 9, status: 503, error: 'temporarily_unavailable' },
+    { at: START + 50 * SECOND, type: 'ended', reason: 'revoked' },
+  ]);
+  assert.equal(life.start, START);
+  assert.deepEqual(life.tokens.map(({ from, half, to, left, cv }) => [from, half, to, left, cv].map((n) => (n > 99 ? n - START : n))), [
+    [0, 30 * SECOND, 60 * SECOND, 35 * SECOND, 1],
+    [35 * SECOND, 65 * SECOND, 95 * SECOND, 95 * SECOND, 2],
+  ]);
+  assert.deepEqual([life.idle - START, life.absolute - START], [640 * SECOND, 1800.2 * SECOND]);
+  assert.deepEqual(life.end, { at: START + 50 * SECOND, reason: 'revoked' });
+  assert.deepEqual(life.marks.map(({ kind, what }) => [kind, what]), [
+    ['minted', 'logged in'],
+    ['lost', 'no answer came; once more in 1 s'],
+    ['claims', 'the record changed: phone_number, role'],
+    ['minted', 'renewed'],
+    ['failed', 'the server could not: temporarily_unavailable, by timer'],
+    ['ended', 'ended: revoked'],
+  ]);
+  assert.equal(life.marks[life.tokens[1].mark].until, START + 95 * SECOND);
+});
+
+test('the same token twice is one bar', () => {
+  const life = read([minted(0), minted(1), minted(1, { at: START + 36 * SECOND, by: 'other-tab' })]);
+  assert.deepEqual([life.tokens.length, life.marks.at(-1).kind], [2, 'repeated']);
+});
+
+test('after an end the next session is read alone, and without another the ended one stays in sight', () => {
+  const ended = { at: START + 10 * SECOND, type: 'ended', reason: 'logout' };
+  assert.equal(read([minted(0), ended]).end.reason, 'logout');
+  const next = read([minted(0), ended, minted(3, { by: 'login' })]);
+  assert.deepEqual([next.end, next.tokens.length, next.start], [undefined, 1, START + 105 * SECOND]);
+  assert.equal(read([]), null);
+});
+
+test('under the cookie policy there is no token and no bar', () => {
+  const page = (at, by) => ({ ...minted(0), at: START + at, kind: 'page', iat: 0, by });
+  const life = read([page(0, 'login'), page(9 * SECOND, 'this-tab')]);
+  assert.deepEqual(life.tokens, []);
+  assert.deepEqual(life.marks.map(({ kind, what }) => [kind, what]), [['minted', 'logged in'], ['used', 'the server told the claims']]);
+});
+
+test('of a token that lives for days so much is looked ahead at that the time is seen to pass', () => {
+  const week = read([minted(0, { life_ms: 7 * 1440 * MINUTE, left_ms: 7 * 1440 * MINUTE })]);
+  const early = picture(week, START + SECOND, 900);
+  assert.ok(early.view.to - early.view.from < 60 * MINUTE);
+  assert.deepEqual(early.beyond, ['the token runs out in 6 d 23 h']);
+  for (const hours of [1, 5, 30, 160]) {
+    const { view, lived, bars } = picture(week, START + hours * 60 * MINUTE, 900);
+    const now = START + hours * 60 * MINUTE;
+    assert.ok(view.from <= now && now <= view.to, `${hours}`);
+    assert.ok(lived > 100 && bars[0].x + bars[0].width >= lived, `${hours}: ${lived}`);
+  }
+});
 
 test('bars of tokens that are good at once lie in rows of their own, at every width', () => {
   for (const width of [320, 390, 800, 1280]) {
@@ -41,7 +100,7 @@ test('bars of tokens that are good at once lie in rows of their own, at every wi
 test('of many tokens that are good at once the oldest gives way, and the newest is seen whole', () => {
   const tokens = Array.from({ length: 9 }, (_, n) => {
     const from = START + n * SECOND;
-    return { from, to: from + MINUTE, half: from + MINUTE / 2, left: from + (n < 8 ? SECOND : MINUTE), cv: n + 1, by: 'change' };
+    return { from, to: from + MINUTE, half: from + MINUTE / 2, left: from + (n < 8 ? SECOND : MINUTE), cv: n + 1, iat: n, mark: 0 };
   });
   const { bars } = picture({ start: START, tokens, marks: [] }, START + 20 * SECOND, 900);
   for (const [index, bar] of bars.entries()) {
@@ -113,7 +172,7 @@ test('the table tells all that the picture shows, in order', () => {
   const life = rolling(2);
   assert.deepEqual(rows(life), [
     { at: '0:00', what: 'logged in', cv: '1', until: '1:00' },
-    { at: '0:35', what: 'renewed by timer', cv: '1', until: '1:35' },
+    { at: '0:35', what: 'renewed', cv: '1', until: '1:35' },
   ]);
 });
 
