@@ -192,7 +192,8 @@ export function picture(life, now, width) {
   const x = (/** @type {number} */ at) => EDGE + (Math.min(Math.max(at, view.from), view.to) - view.from) * scale;
   const bars = barsOf(life, view, x);
   const rows = Math.max(1, ...bars.map((bar) => bar.row + 1));
-  const top = 68;
+  const walls = wallsOf(life, view, x, width);
+  const top = walls.length ? 68 : 50;
   const line = top + rows * STEP + 4;
   const seen = (/** @type {number} */ at) => at >= view.from && at <= view.to;
   return {
@@ -202,7 +203,7 @@ export function picture(life, now, width) {
     bars: bars.map(({ row, ...bar }) => ({ ...bar, y: top + row * STEP })),
     marks: life.marks.flatMap((mark, index) =>
       seen(mark.at) ? [{ x: x(mark.at), y: top - 14, kind: mark.kind, mark: index }] : []),
-    walls: wallsOf(life, view, x, width),
+    walls,
     beyond: beyond(life, now, view),
     ticks: ticksOf(life, view, x, width),
     lived: x(life.end ? life.end.at : now),

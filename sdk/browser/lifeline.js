@@ -12,6 +12,8 @@ const SVG = 'http://www.w3.org/2000/svg';
 /** How often the picture is made anew while nothing happens. */
 const REDRAW_MS = 1000;
 
+const HINT = 'Point at a sign, or use the arrow keys, to read what it was.';
+
 /** What the marks look like, in a box of 16 by 16 around the moment. */
 const SHAPES = {
   minted: 'M0-5A5 5 0 1 1-.01-5Z',
@@ -49,7 +51,7 @@ text { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums; }
 .wall.ended { stroke-dasharray: none; stroke-width: 2.5; }
 text.idle { fill: var(--amber); } text.absolute, text.ended { fill: var(--red); font-weight: 600; }
 .now { stroke: var(--green); stroke-width: 2; } .pin { fill: var(--green); } text.now-name { fill: var(--green); font-weight: 600; stroke: none; }
-p { margin: 4px 0 0; } .said { min-height: 1.4em; font-weight: 600; } .beyond { color: var(--soft); }
+p { margin: 4px 0 0; } .said { min-height: 1.4em; } .beyond { color: var(--soft); }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; margin: 4px 0 0; padding: 0; list-style: none; color: var(--soft); }
 .legend li { display: flex; gap: 5px; align-items: center; } .legend svg { width: 16px; height: 16px; flex: none; }
 .empty { color: var(--soft); padding: 2.5em 1em; text-align: center; border: 1px dashed var(--rule); border-radius: 6px; }
@@ -111,7 +113,7 @@ export class RemintLifeline extends HTMLElement {
     class: 'frame', tabindex: '0', role: 'group', 'aria-label': 'Picture of the session', 'aria-describedby': 'keys',
   }, this.#svg);
   #empty = html('p', { class: 'empty' }, 'No session yet.');
-  #said = html('p', { class: 'said', role: 'status' });
+  #said = html('p', { class: 'said', role: 'status' }, HINT);
   #beyond = html('p', { class: 'beyond' });
   #legend = html('ul', { class: 'legend', 'aria-label': 'What the signs mean' }, ...legend());
   #body = html('tbody', {});
@@ -125,7 +127,7 @@ export class RemintLifeline extends HTMLElement {
   constructor() {
     super();
     this.#root.adoptedStyleSheets = [styles()];
-    const keys = html('span', { id: 'keys', hidden: '' }, 'Left and right arrow keys step through what happened.');
+    const keys = html('span', { id: 'keys', hidden: '' }, HINT);
     this.#root.append(this.#empty, this.#frame, this.#beyond, this.#said, this.#legend, this.#table, keys);
     this.#frame.addEventListener('keydown', (event) => this.#step(/** @type {KeyboardEvent} */ (event)));
     this.#svg.addEventListener('click', (event) => this.#point(event));
@@ -147,7 +149,7 @@ export class RemintLifeline extends HTMLElement {
   set entries(entries) {
     const before = this.#life;
     this.#life = read(entries);
-    if (before?.start !== this.#life?.start) this.#chosen = null;
+    if (before?.start !== this.#life?.start) this.#forget();
     this.#show();
   }
 
@@ -241,6 +243,11 @@ export class RemintLifeline extends HTMLElement {
   #point(event) {
     const mark = event.target instanceof Element ? event.target.getAttribute('data-mark') : null;
     if (mark !== null && Number(mark) !== this.#chosen) this.#choose(Number(mark));
+  }
+
+  #forget() {
+    this.#chosen = null;
+    this.#said.textContent = HINT;
   }
 
   /** @param {number} index */

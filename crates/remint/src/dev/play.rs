@@ -20,17 +20,33 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const PAGE: &str = include_str!("play/index.html");
 
 macro_rules! files {
-    ($($name:literal: $kind:literal),+ $(,)?) => {
-        [$(($name, $kind, include_str!(concat!("play/", $name)))),+]
+    ($($name:literal = $path:literal),+ $(,)?) => {
+        [$(($name, include_str!($path))),+]
     };
 }
 
-const FILES: [(&str, &str, &str); 5] = files![
-    "play.css": "text/css",
-    "mark.svg": "image/svg+xml",
-    "dom.js": "text/javascript",
-    "log.js": "text/javascript",
-    "token.js": "text/javascript",
+/// What the page consists of, and the snippets that it shows: files that tests run as they are.
+const FILES: [(&str, &str); 20] = files![
+    "play.css" = "play/play.css",
+    "mark.svg" = "play/mark.svg",
+    "main.js" = "play/main.js",
+    "acts.js" = "play/acts.js",
+    "clients.js" = "play/clients.js",
+    "dom.js" = "play/dom.js",
+    "log.js" = "play/log.js",
+    "snippets.js" = "play/snippets.js",
+    "token.js" = "play/token.js",
+    "wire.js" = "play/wire.js",
+    "tab.html" = "play/tab.html",
+    "tab.js" = "play/tab.js",
+    "curl-rolling.sh" = "play/snippets/curl-rolling.sh",
+    "curl-fixed.sh" = "play/snippets/curl-fixed.sh",
+    "curl-refresh.sh" = "play/snippets/curl-refresh.sh",
+    "curl-cookie.sh" = "play/snippets/curl-cookie.sh",
+    "fetch.txt" = "play/snippets/fetch.js",
+    "koa.txt" = "play/snippets/koa.js",
+    "express.txt" = "play/snippets/express.js",
+    "axum.rs" = "../../../../examples/api/examples/axum.rs",
 ];
 
 /// The page and its files, below the path of the issuer: cookies and origins are of that host only.
@@ -46,14 +62,24 @@ pub(super) fn router(issuer: &Issuer) -> Router {
 /// The library under its version, so that no file of the page has to know it.
 async fn library() -> Response {
     let at = format!("/sdk/{}", sdk::VERSION);
-    let modules = ["index.js", "account.js"].map(|name| format!("export * from \"{at}/{name}\";\n")).concat();
-    file("text/javascript", format!("{modules}import \"{at}/lifeline.js\";\n"))
+    let modules = ["index.js", "lifeline.js", "lifeline-model.js"].map(|name| format!("export * from \"{at}/{name}\";\n"));
+    file("text/javascript", format!("{}export const VERSION = \"{}\";\n", modules.concat(), sdk::VERSION))
 }
 
 async fn one(Path(name): Path<String>) -> Response {
-    match FILES.iter().find(|(file, ..)| *file == name) {
-        Some((_, kind, text)) => file(kind, (*text).to_owned()),
+    match FILES.iter().find(|(file, _)| *file == name) {
+        Some((name, text)) => file(kind(name), (*text).to_owned()),
         None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn kind(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("js") => "text/javascript",
+        Some("css") => "text/css",
+        Some("svg") => "image/svg+xml",
+        Some("html") => "text/html",
+        _ => "text/plain",
     }
 }
 

@@ -22,5 +22,6 @@ export function tell(actor, sentence, { ended = false } = {}) {
   const line = h('li', { class: `fresh ${actor}${ended ? ' ended' : ''}` }, time, h('b', {}, NAMES[actor]), h('p', {}, sentence));
   const log = by('log');
   log.prepend(line);
+  by('log-empty').hidden = true;
   while (log.children.length > MOST) log.lastElementChild?.remove();
 }
