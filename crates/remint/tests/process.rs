@@ -128,8 +128,8 @@ fn collected(stderr: std::process::ChildStderr) -> std::thread::JoinHandle<Strin
     })
 }
 
-/// An answer: status and body.
-struct Answer(u16, String);
+/// An answer: status, body and head.
+struct Answer(u16, String, String);
 
 impl Answer {
     fn json(&self) -> Value {
@@ -177,7 +177,7 @@ fn ask(base: &str, method: &str, path: &str, headers: &str, body: Option<&Value>
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let answer = Answer(head[9..12].parse().unwrap(), body.to_owned());
+    let answer = Answer(head[9..12].parse().unwrap(), body.to_owned(), head.to_lowercase());
     evidence::secrets_in(&serde_json::from_str(&answer.1).unwrap_or_default());
     answer
 }
@@ -222,6 +222,68 @@ fn dev_answers_only_as_this_host() {
         let answer = dev.ask("GET", "/oauth2/jwks", &format!("Host: {host}\r\n"), None);
         assert_eq!(answer.0, 421, "{host}: {}", answer.1);
     }
+}
+
+#[test]
+fn the_playground_is_in_dev_only_and_runs_no_script_from_elsewhere() {
+    let place = Place::new().configured();
+    let dev = place.dev(&[]);
+    let page = dev.ask("GET", "/play", "", None);
+    assert_eq!(page.0, 200);
+    for directive in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'self'"] {
+        assert!(page.2.contains(directive), "{directive}: {}", page.2);
+    }
+    assert!(!page.2.contains("unsafe"), "{}", page.2);
+    for needed in ["main.js", "play.css", "library.js", "mark.svg"] {
+        assert_eq!(dev.ask("GET", &format!("/play/{needed}"), "", None).0, 200, "{needed}");
+    }
+    assert_eq!(dev.ask("GET", "/play/dev.json", "", None).0, 404);
+    let port = dev.host().rsplit(':').next().unwrap();
+    let elsewhere = dev.ask("GET", "/play", &format!("Host: 127.0.0.1:{port}\r\n"), None);
+    assert!(elsewhere.0 == 307 && elsewhere.2.contains(&format!("location: {}/play", dev.issuer)), "{}", elsewhere.2);
+    let facts = dev.ask("GET", "/dev/facts.json", "", None);
+    assert!(facts.1.contains("demo-rolling") && !facts.1.contains("secret"), "{}", facts.1);
+
+    let server = place.serve();
+    for path in ["/play", "/play/main.js", "/dev/facts.json", "/dev/role", "/dev/speed", "/dev/inbox.json"] {
+        assert_eq!(ask(&server.issuer, "GET", path, "", None).0, 404, "{path}");
+    }
+}
+
+#[test]
+fn only_dev_s_own_page_changes_a_role_or_the_speed() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let role = json!({"role": "admiral"});
+    for wrong in ["", "Origin: http://localhost:1\r\n", "Origin: null\r\n", "Origin: http://evil.example\r\n"] {
+        assert_eq!(dev.ask("POST", "/dev/role", wrong, Some(&role)).0, 403, "{wrong}");
+        assert_eq!(dev.ask("POST", "/dev/speed", wrong, Some(&json!({"speed": 60}))).0, 403, "{wrong}");
+    }
+    let own = format!("Origin: {}\r\n", dev.issuer);
+    assert_eq!(dev.ask("POST", "/dev/role", &own, Some(&role)).json(), json!({"cv": 2}));
+    assert_eq!(dev.ask("POST", "/dev/role", &own, Some(&json!({"role": 7}))).0, 400);
+    assert_eq!(dev.ask("POST", "/dev/speed", &own, Some(&json!({"speed": 61}))).0, 400);
+    assert_eq!(place.json(&["user", "show", "ada@example.test"])["attributes"]["role"], json!("admiral"));
+}
+
+#[test]
+fn the_speed_changes_while_dev_runs_and_sessions_go_on() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let tokens = dev.log_in("demo-refresh");
+    assert_eq!(tokens["expires_in"], json!(300));
+    let own = format!("Origin: {}\r\n", dev.issuer);
+    for (speed, life) in [(60, 5), (30, 10)] {
+        assert_eq!(dev.ask("POST", "/dev/speed", &own, Some(&json!({"speed": speed}))).0, 202);
+        // Who comes while the server begins anew waits, or meets the run that ends.
+        let told = || dev.ask("GET", "/dev/facts.json", "", None).json()["speed"].clone();
+        assert!((0..100).any(|_| told() == json!(speed)));
+        assert_eq!(dev.log_in("demo-refresh")["expires_in"], json!(life));
+        let shown = dev.ask("GET", "/session", &bearer(&tokens["account_token"]), None);
+        assert_eq!(shown.0, 200, "{}", shown.1);
+    }
+    assert_eq!(place.json(&["client", "show", "demo-refresh"])["policy"]["life"], json!(10));
+    assert_eq!(dev.stopped().0, Some(0), "it still ends in order");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod oauth2_introspect;
 mod oauth2_revoke;
 mod oauth2_token;
 mod scene;
+mod sdk;
 mod session;
 mod session_cookie;
 mod session_events;
