@@ -47,8 +47,7 @@
  * @property {{ marks: number, bars: number, line: number, axis: number }} at The heights of the lanes.
  */
 
-/** A bar, and the gap below it. */
-const BAR = 26;
+/** A bar of 26, and the gap below it. */
 const STEP = 32;
 const ROWS = 3;
 /** Before the first moment and after the last. */

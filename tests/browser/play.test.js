@@ -162,7 +162,7 @@ for (const size of SIZES) {
           return { matched: controls.filter((control) => focused.matches(control)), visible: width > 0 && height > 0, text: focused.outerHTML.slice(0, 80) }
         }, ['a.skip', 'a', 'input', '#sign', '#log', '.frame', 'summary', '.copy', '#as-curl', '[data-policy="rolling"]', '[data-policy="fixed"]',
           '[data-policy="refresh"]', '[data-policy="cookie"]', ...['phone', 'role', 'lose', 'tabs', 'steal', 'revoke'].map((id) => `[data-act="${id}"]`)])
-        if (!one) break
+        if (!one) continue // round the end of the page
         found.push(one)
       }
       return found
@@ -194,10 +194,10 @@ test('another speed is set while the page is open, and the session begins anew w
   const { page } = play
   await play.signIn('rolling')
   assert.match(await page.innerText('[data-policy="rolling"] .lives'), /token 40 s/)
-  await page.check('#speed input[value="10"]', { force: true })
+  await page.click('#speed input[value="10"]', { force: true })
   await page.waitForFunction(() => /token 2 min/.test(document.querySelector('[data-policy="rolling"] .lives').textContent) && document.querySelector('#sign').textContent === 'Sign out')
   await page.waitForFunction(() => document.querySelector('#speed input[value="30"]:enabled'))
-  await page.check('#speed input[value="30"]', { force: true })
+  await page.click('#speed input[value="30"]', { force: true })
   await page.waitForFunction(() => /token 40 s/.test(document.querySelector('[data-policy="rolling"] .lives').textContent) && document.querySelector('#speed input:enabled'))
   assert.deepEqual(play.wrong, [])
   await play.close()

@@ -17,7 +17,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(RemintLayer::new(verifier).rolling());
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
-    println!("http://{}/me", listener.local_addr()?);
     axum::serve(listener, app).await?;
     Ok(())
 }

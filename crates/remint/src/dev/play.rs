@@ -62,7 +62,8 @@ pub(super) fn router(issuer: &Issuer) -> Router {
 /// The library under its version, so that no file of the page has to know it.
 async fn library() -> Response {
     let at = format!("/sdk/{}", sdk::VERSION);
-    let modules = ["index.js", "lifeline.js", "lifeline-model.js"].map(|name| format!("export * from \"{at}/{name}\";\n"));
+    let modules = ["index.js", "account.js", "lifeline.js", "lifeline-model.js"]
+        .map(|name| format!("export * from \"{at}/{name}\";\n"));
     file("text/javascript", format!("{}export const VERSION = \"{}\";\n", modules.concat(), sdk::VERSION))
 }
 

@@ -27,7 +27,27 @@ macro_rules! files {
 }
 
 /// Every module of the library, by name.
-pub const FILES: [(&str, &str); 2] = files!["lifeline.js", "lifeline-model.js"];
+pub const FILES: [(&str, &str); 19] = files![
+    "account.js",
+    "api.js",
+    "clock.js",
+    "core.js",
+    "errors.js",
+    "fetch.js",
+    "holdings.js",
+    "host.js",
+    "index.js",
+    "lifeline-model.js",
+    "lifeline.js",
+    "live.js",
+    "session.js",
+    "storage.js",
+    "stream.js",
+    "tabs.js",
+    "timeline.js",
+    "urls.js",
+    "wire.js"
+];
 
 /// The entity tag of each file (RFC 9110 section 8.8.3).
 static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| FILES.iter().map(|(_, text)| tag(text)).collect());

@@ -5,7 +5,7 @@
 
 import { code, fingerprints, logIn, otherDevice, position, post, secondTab, thief } from './clients.js';
 import { by } from './dom.js';
-import { span } from './library.js';
+import { account, span } from './library.js';
 
 /** @import { Stage } from './main.js' */
 
@@ -77,7 +77,7 @@ export const ACTS = [
       rolling: 'There is none: the token is the proof. Whoever copies it goes on until you revoke it, or the absolute limit.',
       fixed: 'There is none: a copy of the token is good until it runs out, or until you revoke it.',
       cookie: 'There is none, and the cookie is HttpOnly: no script can read it.',
-      refresh: null,
+      refresh: tooFast(stage),
     }[stage.policy],
     run: steal,
   },
@@ -91,18 +91,24 @@ export const ACTS = [
   },
 ];
 
+/** A page that renews as often as the window lasts keeps in step with its thief. @param {Stage} stage */
+function tooFast({ facts: { clients, timing } }) {
+  const life = clients.find((client) => client.client_id === 'demo-refresh')?.policy.life ?? 0;
+  return life / 2 < timing.window + 1.2 ? 'At this speed a token lives hardly longer than the window: choose a slower one.' : null;
+}
+
 /** @param {Stage} stage */
 async function verifyPhone(stage) {
   const { remint, tell } = stage;
-  const body = { phone_number: NUMBER };
-  const { sent_to } = await remint.call('POST', '/account/phone', body).catch(async (error) => {
-    if (error.maxAge === undefined) throw error;
+  const { phone } = account(remint);
+  const { sentTo } = await phone.set(NUMBER).catch(async (/** @type {any} */ error) => {
+    if (!error.maxAge) throw error;
     tell('server', 'A new factor demands a log-in of the last five minutes (RFC 9470): the page logs in again, in the same session.');
     await logIn(remint, stage.facts);
-    return remint.call('POST', '/account/phone', body);
+    return phone.set(NUMBER);
   });
-  tell('server', `A code is on its way to ${sent_to}. It lands in the inbox of this server, and the page types it for you.`);
-  await remint.call('POST', '/account/phone/verify', { code: await code() });
+  tell('server', `A code is on its way to ${sentTo}. It lands in the inbox of this server, and the page types it for you.`);
+  await phone.verify(await code());
   await stage.until(() => Boolean(stage.claims()?.phone_number), 'the number to be in the claims');
   stage.phone = true;
   const shows = stage.policy === 'cookie' ? 'The claims in its answer show it' : 'The token in its answer shows it';
@@ -113,7 +119,7 @@ async function verifyPhone(stage) {
 async function removePhone(stage) {
   stage.tell('server', 'Touching a second factor demands a log-in of the last five minutes that shows it (RFC 9470): the page logs in again, in the same session.');
   await logIn(stage.remint, stage.facts);
-  await stage.remint.call('DELETE', '/account/phone');
+  await account(stage.remint).phone.remove();
   await stage.until(() => !stage.claims()?.phone_number, 'the number to be gone from the claims');
   stage.phone = false;
   stage.tell('server', `The number is gone from the record and from the claims, at cv ${stage.claims()?.cv}. The old number was told by a message.`);
@@ -222,13 +228,29 @@ function race(stage, a, b) {
   return 'Both got an access token. The refresh token was too fresh to turn over, so both keep the one that they have.';
 }
 
+/**
+ * The page has just renewed when the thief comes, and its refresh token is about to turn over: so its own timer does not
+ * renew inside the thief's window, which would hand both the same token. Life is long against the window; here it is not.
+ * @param {Stage} stage @param {ReturnType<typeof thief>} copy
+ */
+async function freshBefore(stage, copy) {
+  const window = stage.facts.timing.window * 1000;
+  const left = (/** @type {number} */ of) => stage.wire.refreshTokenAt + of - performance.now();
+  await due(stage);
+  await stage.remint.refresh();
+  await stage.pause(left(window - MARGIN_MS), 'The refresh token turns over when its window is over:');
+  await stage.remint.refresh();
+  copy.again();
+  await stage.pause(left(window + MARGIN_MS), 'The thief waits:');
+}
+
 /** @param {Stage} stage */
 async function steal(stage) {
   const { tell } = stage;
   const copy = thief(stage);
   const window = stage.facts.timing.window * 1000 + MARGIN_MS;
   tell('thief', 'It has a copy of the refresh token, as a script that was injected into the page would have.');
-  await due(stage);
+  await freshBefore(stage, copy);
   const first = await copy.use();
   tell('thief', first.ok ? 'It presents the copy and gets an access token and the next refresh token: it is in, and you do not notice.' : `It is refused: ${first.why}.`);
   for (let round = 0; round < 4 && stage.live; round++) {

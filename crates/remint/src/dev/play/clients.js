@@ -3,7 +3,7 @@
  * the browser library as any page would.
  */
 
-import { createRemint, read } from './library.js';
+import { account, createRemint, read } from './library.js';
 import { decoded } from './token.js';
 import { Wire } from './wire.js';
 
@@ -49,7 +49,7 @@ export async function code() {
  */
 function host(wire, alone) {
   return {
-    fetch: wire.fetch, Date, performance, Math, document, location, sessionStorage,
+    fetch: wire.fetch, AbortSignal, Date, Math, document, location, performance,
     setTimeout: setTimeout.bind(window), clearTimeout: clearTimeout.bind(window), reportError: reportError.bind(window),
     addEventListener: addEventListener.bind(window), removeEventListener: removeEventListener.bind(window),
     ...(alone ? {} : { BroadcastChannel }),
@@ -72,10 +72,11 @@ export function client(policy, issuer, { alone }) {
  * @param {Remint<any>} remint @param {Facts} facts @param {(sentence: string) => void} [tell]
  */
 export async function logIn(remint, { user }, tell = () => {}) {
-  const { challenge } = await remint.open('/session', { ...user });
+  const { login, factor } = account(remint);
+  const { challenge } = await login(user);
   if (!challenge) return;
   tell('The password was right, and the account has a second factor: a code was sent. It is read from the inbox of this server.');
-  await remint.open('/session/factor', { challenge, code: await code() });
+  await factor(challenge, await code());
 }
 
 /** The session of this page. */
@@ -116,7 +117,7 @@ export class Session {
   async held() {
     const { claims } = this.remint;
     if (!claims) return null;
-    const token = await this.remint.token({ minLeft: -Infinity });
+    const token = await this.remint.token();
     const header = token ? decoded(token).header : null;
     /** @type {[string, string][]} */
     const chips = [['policy', this.policy], ['cv', String(claims.cv)]];
@@ -152,9 +153,9 @@ export async function otherDevice(facts) {
   await logIn(remint, facts);
   return {
     /** @param {string} sid */
-    end: (sid) => remint.call('DELETE', `/sessions/${sid}`),
+    end: (sid) => account(remint).sessions.revoke(sid),
     async leave() {
-      await remint.logout();
+      await account(remint).logout();
       remint.dispose();
     },
   };
@@ -227,6 +228,8 @@ export function thief({ facts, session }) {
   let token = session?.wire.refreshToken ?? '';
   return {
     place: () => position(token)?.order ?? 0,
+    /** The newest copy, as whatever reads along has it. */
+    again() { token = session?.wire.refreshToken ?? ''; },
     async use() {
       const body = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'demo-refresh', refresh_token: token });
       const answer = await fetch(`${facts.issuer}/oauth2/token`, { method: 'POST', body });

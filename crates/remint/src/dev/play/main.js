@@ -6,7 +6,7 @@
 import { ACTS } from './acts.js';
 import { Session, facts as ask, logIn, post } from './clients.js';
 import { by, h, set } from './dom.js';
-import { span } from './library.js';
+import { account, span } from './library.js';
 import { tell } from './log.js';
 import { Snippets } from './snippets.js';
 import { TokenCard } from './token.js';
@@ -186,7 +186,7 @@ class Playground {
   }
 
   async signOut() {
-    await this.stage.remint.logout();
+    await account(this.stage.remint).logout();
     await this.stage.until(() => !this.stage.live, 'the page to be signed out');
   }
 
