@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-const binary = process.env.REMINT_BIN ?? fileURLToPath(new URL('../../target/debug/remint', import.meta.url))
+export const binary = process.env.REMINT_BIN ?? fileURLToPath(new URL('../../target/debug/remint', import.meta.url))
 
 /** Starts one; answers the facts of its `dev.json`, the folder in which `remint-dev` lies, and `stop`. */
 export async function dev({ speed = 1 } = {}) {

@@ -27,9 +27,12 @@ macro_rules! files {
 }
 
 /// Every module of the library, by name.
-pub const FILES: [(&str, &str); 19] = files![
+pub const FILES: [(&str, &str); 24] = files![
     "account.js",
+    "angular.js",
+    "angularjs.js",
     "api.js",
+    "axios.js",
     "clock.js",
     "core.js",
     "errors.js",
@@ -40,13 +43,15 @@ pub const FILES: [(&str, &str); 19] = files![
     "lifeline-model.js",
     "lifeline.js",
     "live.js",
+    "react.js",
     "session.js",
     "storage.js",
     "stream.js",
     "tabs.js",
     "timeline.js",
     "urls.js",
-    "wire.js"
+    "wire.js",
+    "xhr.js"
 ];
 
 /// The entity tag of each file (RFC 9110 section 8.8.3).
