@@ -167,7 +167,8 @@ impl Running {
 fn ask(base: &str, method: &str, path: &str, headers: &str, body: Option<&Value>) -> Answer {
     let host = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).unwrap();
-    let own_host = if headers.to_lowercase().contains("host:") { String::new() } else { format!("Host: {host}\r\n") };
+    let has_host = headers.lines().any(|line| line.to_lowercase().starts_with("host:"));
+    let own_host = if has_host { String::new() } else { format!("Host: {host}\r\n") };
     body.into_iter().for_each(evidence::secrets_in);
     let body = body.map(|body| body.to_string());
     let typed =
@@ -271,14 +272,19 @@ fn the_speed_changes_while_dev_runs_and_sessions_go_on() {
     let place = Place::new();
     let dev = place.dev(&[]);
     let tokens = dev.log_in("demo-refresh");
-    assert_eq!(tokens["expires_in"], json!(300));
+    // As much of a life as the rounding of minting times leaves.
+    let lives = |tokens: &Value, life: u64, quantum: u64| {
+        let left = tokens["expires_in"].as_u64().unwrap();
+        assert!((life - quantum..=life).contains(&left), "{left} of {life}");
+    };
+    lives(&tokens, 300, 5);
     let own = format!("Origin: {}\r\n", dev.issuer);
     for (speed, life) in [(60, 5), (30, 10)] {
         assert_eq!(dev.ask("POST", "/dev/speed", &own, Some(&json!({"speed": speed}))).0, 202);
         // Who comes while the server begins anew waits, or meets the run that ends.
         let told = || dev.ask("GET", "/dev/facts.json", "", None).json()["speed"].clone();
         assert!((0..100).any(|_| told() == json!(speed)));
-        assert_eq!(dev.log_in("demo-refresh")["expires_in"], json!(life));
+        lives(&dev.log_in("demo-refresh"), life, 1);
         let shown = dev.ask("GET", "/session", &bearer(&tokens["account_token"]), None);
         assert_eq!(shown.0, 200, "{}", shown.1);
     }

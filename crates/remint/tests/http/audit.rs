@@ -69,7 +69,7 @@ async fn every_administrative_act_is_in_the_log_with_who_did_it_to_whom_from_whe
         assert_eq!(said, (Some(act), Some("client:chief"), Some("case é7"), Some("0.0.0.0")), "{path}");
         assert_eq!(newest["at"].as_i64(), Some(START.secs()));
     }
-    assert_eq!(log(&scene, "").await.len(), seen + 20);
+    assert_eq!(log(&scene, "").await.len(), seen + 22);
     let changed = log(&scene, "act=client.changed").await.remove(0);
     assert_eq!((changed["target"].as_str(), &changed["names"]), (Some("client:new"), &json!(["name"])));
     let ended = log(&scene, "act=session.ended").await.remove(0);
