@@ -14,9 +14,6 @@ pub(super) struct Speed(u32);
 
 /// Client timeout and server deadline are not shorter, so W is at least 2 s.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(500);
-/// What the server deadline is divided from. A password takes as long to hash at any speed, so it shrinks later than the
-/// lives do; W stays below half of the shortest life.
-const SLOW_DEADLINE: Duration = Duration::from_secs(30);
 /// Tokens carry whole seconds.
 const LEAST_QUANTUM: Duration = Duration::from_secs(1);
 
@@ -49,7 +46,7 @@ impl Speed {
 
     pub(super) fn timing(self) -> Timing {
         Timing {
-            server_deadline: self.divided(SLOW_DEADLINE, LEAST_TIMEOUT).min(SERVER_DEADLINE),
+            server_deadline: self.divided(SERVER_DEADLINE, LEAST_TIMEOUT),
             clock_skew: Duration::ZERO,
             quantum: self.divided(QUANTUM, LEAST_QUANTUM),
         }
@@ -97,7 +94,7 @@ mod tests {
         assert_eq!(policy.windows(&fastest.timing()).parent, Duration::from_secs(2));
         let ten = Speed::new(10).unwrap();
         let windows = ten.policy(&Policy::refresh()).windows(&ten.timing());
-        assert_eq!(windows.parent, Duration::from_secs(8));
+        assert_eq!(windows.parent, Duration::from_secs(3));
         let usual = Speed::new(1).unwrap();
         assert_eq!(usual.timing(), Timing::default());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::people::{Manner, Stage, act, all_kept, gathered, latest_kept, people};
 use crate::server::{Folder, Http};
 
-/// At this speed W is 4 s, while account tokens outlive every life of a process here.
+/// At this speed W is 2 s, as short as it can be, while account tokens outlive every life of a process here.
 const SPEED: u32 = 20;
 /// A life does not end before this much was acknowledged in it.
 const LEAST_ACKNOWLEDGED: u64 = 10;
@@ -49,7 +49,7 @@ async fn under_load(stage: &Stage, life: Life, number: u64) {
     let begin = stage.acknowledged();
     let least = match life {
         Life::Short => Duration::ZERO,
-        Life::PastDoubt => Duration::from_millis(4500),
+        Life::PastDoubt => Duration::from_millis(2500),
     };
     // A different moment in each life: 0 to 120 ms, in steps that do not follow each other.
     tokio::time::sleep(least + Duration::from_millis(number * 37 % 121)).await;
