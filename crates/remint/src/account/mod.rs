@@ -3,7 +3,6 @@
 
 pub mod codes;
 pub mod external;
-mod hashers;
 pub mod identifier;
 pub mod line;
 pub mod password;
