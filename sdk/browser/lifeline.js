@@ -53,7 +53,7 @@ text.idle { fill: var(--amber); } text.absolute, text.ended { fill: var(--red); 
 .now { stroke: var(--green); stroke-width: 2; } .pin { fill: var(--green); } text.now-name { fill: var(--green); font-weight: 600; stroke: none; }
 p { margin: 4px 0 0; } .said { min-height: 1.4em; } .beyond { color: var(--soft); }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; margin: 4px 0 0; padding: 0; list-style: none; color: var(--soft); }
-.legend li { display: flex; gap: 5px; align-items: center; } .legend svg { width: 16px; height: 16px; flex: none; }
+.legend[hidden] { display: none; } .legend li { display: flex; gap: 5px; align-items: center; } .legend svg { width: 16px; height: 16px; flex: none; }
 .empty { color: var(--soft); padding: 2.5em 1em; text-align: center; border: 1px dashed var(--rule); border-radius: 6px; }
 details { margin-top: 6px; } summary { cursor: pointer; width: fit-content; padding: 4px 0; min-height: 24px; }
 summary:focus-visible { outline: 3px solid var(--blue); outline-offset: 2px; border-radius: 3px; }

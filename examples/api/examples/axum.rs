@@ -8,9 +8,10 @@ use serde_json::Value;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let facts: Value = serde_json::from_slice(&std::fs::read("remint-dev/dev.json")?)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let api = &facts["apis"][0];
     let verifier = Verifier::builder(text(&facts["issuer"]))
-        .audience("demo-api")
-        .feed(Feed::new("demo-api", text(&facts["apis"][0]["client_secret"])))
+        .audience(text(&api["audience"]))
+        .feed(Feed::new(text(&api["client_id"]), text(&api["client_secret"])))
         .build()?;
     let app = Router::new()
         .route("/me", get(|Claims(me): Claims<Value>| async move { Json(me) }))

@@ -110,3 +110,32 @@ fn a_port_that_is_taken_is_a_failure_and_not_a_wrong_configuration() {
     assert_eq!(child.wait().unwrap().code(), Some(1), "{text}");
     assert!(text.contains("cannot listen on"), "{text}");
 }
+
+#[tokio::test]
+async fn the_snippet_of_the_playground_answers_the_claims_where_dev_has_left_its_facts() {
+    // given what `remint dev` writes, and a port that is free
+    let issuer = Issuer::start().await;
+    let folder = std::env::temp_dir().join(format!("remint-axum-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("remint-dev")).unwrap();
+    let api = serde_json::json!({ "audience": AUDIENCE, "client_id": CLIENT_ID, "client_secret": SECRET });
+    let facts = serde_json::json!({ "issuer": issuer.url(), "apis": [api] });
+    std::fs::write(folder.join("remint-dev/dev.json"), facts.to_string()).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // when it is started there
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_example-api")).parent().unwrap().join("examples/axum");
+    let child = Command::new(program).arg(&free).current_dir(&folder).spawn().unwrap();
+    let _running = Running(child);
+    let client = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let token = issuer.token("ada").claim("nickname", "countess").mint();
+    // then it takes a good token, once it listens and has heard the feed
+    let answer = loop {
+        match client.get(format!("http://{free}/me")).bearer_auth(&token).send().await {
+            Ok(answer) if answer.status() != 503 => break answer,
+            Ok(_) | Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+    };
+    assert_eq!(answer.status(), 200);
+    assert!(answer.text().await.unwrap().contains("countess"));
+    assert_eq!(client.get(format!("http://{free}/me")).send().await.unwrap().status(), 401);
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -94,6 +94,16 @@ function says(text) {
   place.textContent = text || (place.dataset.idle ?? '');
 }
 
+/** Waits until the server has begun anew at that speed. @param {number} speed @returns {Promise<Facts>} */
+async function begun(speed) {
+  for (const patience = performance.now() + PATIENCE_MS; performance.now() < patience;) {
+    const facts = await ask().catch(() => null); // it may be between two runs just now
+    if (facts?.speed === speed) return facts;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error('waited for the server to begin anew, in vain');
+}
+
 /** The words for an end. @type {Record<string, string>} */
 const ENDS = {
   logout: 'You signed out. The session is over everywhere, and its tokens with it.',
@@ -196,7 +206,7 @@ class Playground {
     const again = stage.live;
     if (again) await this.signOut();
     await post('/dev/speed', { speed });
-    await stage.until(() => { ask().then((facts) => { stage.facts = facts; }, () => {}); return stage.facts.speed === speed; }, 'the server to begin anew');
+    stage.facts = await begun(speed);
     this.#snippets.facts = stage.facts;
     tell('server', speed === 1 ? 'Lives are as long as in earnest again.' : `Lives run out ${speed} times faster now: 15 minutes are ${Math.round(900 / speed)} seconds. So are the windows in which a lost answer is given again.`);
     if (again) await this.signIn(stage.policy);
@@ -205,6 +215,7 @@ class Playground {
   /** @param {any} event What the library says. */
   #heard(event) {
     const { stage } = this;
+    if (event.type === 'ended') this.#card.end(event.reason);
     if (event.type === 'ended') tell('server', `The session ended: ${event.reason}. ${ENDS[event.reason] ?? ''}`, { ended: true });
     if (event.type === 'refreshed' && !stage.busy && this.#told < 2) {
       this.#told += 1;

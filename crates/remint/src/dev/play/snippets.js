@@ -63,8 +63,8 @@ export class Snippets {
     this.#about.textContent = about;
     const text = await (await fetch(`/play/${file(this.#policy)}`)).text();
     if (index !== this.#chosen) return;
-    this.#text.textContent = text
-      .replaceAll('ISSUER', this.facts.issuer).replaceAll('POLICY', this.#policy).replaceAll('VERSION', VERSION);
+    this.#text.textContent = name !== 'fetch' ? text : text.replaceAll('ISSUER', this.facts.issuer)
+      .replaceAll('POLICY', this.#policy).replaceAll('VERSION', VERSION);
   }
 
   /** Arrow keys go from one to the next. @param {KeyboardEvent} event */

@@ -39,7 +39,15 @@ export class TokenCard {
   #ring = s('svg', { class: 'ring', viewBox: '0 0 120 120', role: 'img', 'aria-label': '' },
     s('circle', { class: 'track', cx: 60, cy: 60, r: 50 }), this.#left,
     s('line', { class: 'half', x1: 60, y1: 104, x2: 60, y2: 116 }), this.#number, this.#unit);
+  /** As text, so that nothing is made anew while nothing changes. */
   #shown = '';
+
+  /** The session is over: what is shown is good for nothing any more. @param {string} reason */
+  end(reason) {
+    if (!this.#shown || this.#shown === 'null') return;
+    this.#shown = '';
+    this.#place.prepend(h('p', { class: 'dead' }, `The session ended: ${reason}. What it held is refused from now on.`));
+  }
 
   /** @param {HTMLElement} place */
   constructor(place) {
