@@ -33,7 +33,7 @@ use crate::failure::Failure;
 use crate::grant::gate::{self, Kind};
 use crate::grant::issue::{self, Issued, Proof, Wanted};
 use crate::grant::{MAX_CONFLICTS, refresh};
-use crate::store::{Account, AccountOf, ClientById, Commit, SessionById};
+use crate::store::{Account, AccountOf, ClientById, Commit, SessionById, Store};
 
 /// One attempt.
 #[derive(Debug)]
@@ -62,7 +62,10 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
     let (counted, known) = count(app, client, typed.as_ref(), attempt).await?;
     let (mut before, mut allowed) = (None, None);
     for _ in 0..MAX_CONFLICTS {
-        let proved = match authenticate(app, typed.as_ref(), attempt, before.as_ref()).await {
+        let unanswered = Unanswered { app, counter: Some(counted.counter()) };
+        let authenticated = authenticate(app, typed.as_ref(), attempt, before.as_ref()).await;
+        unanswered.answered();
+        let proved = match authenticated {
             Ok(proved) => proved,
             Err(failure) => {
                 tell_of_failure(app, client, attempt, &counted, known, &failure).await;
@@ -196,13 +199,40 @@ pub(super) async fn tell_failed(
 /// back as told is not locked out for it.
 async fn uncounted(app: &App, counted: throttle::Attempt, failure: Failure) -> Failure {
     if !matches!(failure, Failure::Refused(_)) {
-        let returned = app.store.commit(Changes::none().give_back(counted.counter())).await;
-        if let Err(error) = returned {
-            tracing::warn!(%error, "an attempt that was not made stays counted");
-        }
+        given_back(&app.store, counted.counter()).await;
         app.throttle.succeeded(counted);
     }
     failure
+}
+
+/// A password that is being looked at. Dropped before that came to anything, because the deadline is past or the caller is
+/// gone, it gives the attempt back to the account: nobody has learned anything, and a slow machine must lock out nobody.
+/// The address stays counted: whoever hangs up again and again has had the work of it done.
+struct Unanswered<'a> {
+    app: &'a App,
+    counter: Option<String>,
+}
+
+impl Unanswered<'_> {
+    fn answered(mut self) {
+        self.counter = None;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let Some(counter) = self.counter.take() else { return };
+        let store = self.app.store.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { given_back(&store, counter).await });
+        }
+    }
+}
+
+async fn given_back(store: &Store, counter: String) {
+    if let Err(error) = store.commit(Changes::none().give_back(counter)).await {
+        tracing::warn!(%error, "an attempt that was not made stays counted");
+    }
 }
 
 async fn account_of(app: &App, typed: Option<&CanonicalIdentifier>) -> Result<Option<Account>, Failure> {

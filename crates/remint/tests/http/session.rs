@@ -279,6 +279,25 @@ async fn whoever_is_turned_away_by_overload_and_comes_back_is_not_locked_out_for
 }
 
 #[tokio::test]
+async fn whoever_gets_no_answer_because_hashing_takes_too_long_is_not_locked_out_for_it() {
+    let scene = Scene::new().await;
+    for _ in 0..15 {
+        let before = scene.app.passwords.computed();
+        let begun = async {
+            while scene.app.passwords.computed() == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = begun => {} // the log-in is dropped, as the server's deadline does it
+            reply = scene.login("rolling") => panic!("answered before its password was looked at: {reply:?}"),
+        }
+    }
+    scene.login("rolling").await.expect(200);
+}
+
+#[tokio::test]
 async fn a_fixed_session_lives_and_ends_and_is_never_extended() {
     let scene = Scene::new().await;
     let first = scene.login("fixed").await.expect(200);
