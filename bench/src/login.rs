@@ -9,6 +9,7 @@ use remint::account::password::Passwords;
 use remint::clock::Stopwatch;
 use remint::entropy::Entropy;
 use remint::settings::Limits;
+use remint_core::policy::SERVER_DEADLINE;
 use remint_core::secret::Password;
 
 use crate::child::{Server, free_port, own_cpu_seconds};
@@ -67,7 +68,7 @@ fn log_in(person: u64) -> String {
 async fn computed_per_cpu_second(limit: Duration) -> Fallible<f64> {
     let password = || Password::new(PASSWORD.to_owned()).ok_or("a password that is too long");
     let limits = Limits { hashing_at_once: 1, ..Limits::default() };
-    let passwords = Passwords::new(&limits, Entropy::system())?;
+    let passwords = Passwords::new(&limits, SERVER_DEADLINE, Entropy::system())?;
     let stored = passwords.hash(password()?).await?;
     let (stopwatch, before, mut computed) = (Stopwatch::start(), own_cpu_seconds()?, 0);
     while stopwatch.elapsed() < limit {

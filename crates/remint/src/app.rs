@@ -159,7 +159,8 @@ impl App {
         let hub = Hub::open(store.clone()).await?;
         Ok(Self(Arc::new(Parts {
             mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
-            passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
+            passwords: Passwords::new(&settings.limits, settings.timing.server_deadline, entropy.clone())
+                .map_err(StartError::Passwords)?,
             outbox: Outbox::open(&settings, (&store, &keyring), clock.clone(), entropy.clone())?,
             throttle: Throttle::new(&settings.limits, &keyring),
             proxies: Proxies::new(&settings.trusted_proxies),

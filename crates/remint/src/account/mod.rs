@@ -3,6 +3,7 @@
 
 pub mod codes;
 pub mod external;
+mod hashers;
 pub mod identifier;
 pub mod line;
 pub mod password;

@@ -4,17 +4,16 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use argon2::password_hash::phc;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::constant_time;
 use remint_core::secret::{Password, PasswordHash};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
+use crate::account::hashers::{self, Hashers, Job, Memory, Work};
 use crate::entropy::Entropy;
 use crate::settings::Limits;
 
@@ -69,17 +68,11 @@ impl Verdict {
 pub struct Passwords(Arc<Inner>);
 
 struct Inner {
-    jobs: Sender<Job>,
+    hashers: Hashers,
     places: Arc<Semaphore>,
     entropy: Entropy,
     dummy: PasswordHash,
     computed: Arc<AtomicU64>,
-}
-
-/// A piece of work, with its place: the place is free again when the work is done, not when its caller goes away.
-struct Job {
-    work: Box<dyn FnOnce() + Send>,
-    place: OwnedSemaphorePermit,
 }
 
 /// How long somebody who is turned away is told to wait. A full queue of the default length is done in half of it.
@@ -87,22 +80,19 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Passwords {
     /// Starts `limits.hashing_at_once` threads, and hashes a password that nobody knows, to compare with where there is
-    /// no user.
+    /// no user. `deadline` is how long whoever asks can wait: within a fifth of it a hash is computed, or it is known
+    /// that other programs leave the threads no processor.
     ///
     /// # Errors
     /// Where the operating system gives no threads or no memory.
-    pub fn new(limits: &Limits, entropy: Entropy) -> io::Result<Self> {
+    pub fn new(limits: &Limits, deadline: Duration, entropy: Entropy) -> io::Result<Self> {
         let (threads, computed) = (limits.hashing_at_once.max(1), Arc::new(AtomicU64::new(0)));
         let secret = entropy.bytes::<32>();
-        let dummy = hashed(&secret, &entropy.bytes()).map_err(io::Error::other)?;
-        let (jobs, queue) = channel();
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 0..threads {
-            let queue = Arc::clone(&queue);
-            thread::Builder::new().name(format!("passwords-{number}")).spawn(move || serve(&queue))?;
-        }
+        let dummy = Hashing::new(entropy.bytes()).and_then(|hashing| hashing.hash(&secret, &mut Memory::new()));
+        let dummy = dummy.map_err(io::Error::other)?;
+        let hashers = Hashers::start(threads, deadline / 5)?;
         let places = Arc::new(Semaphore::new((threads + limits.hashing_queue).min(Semaphore::MAX_PERMITS)));
-        Ok(Self(Arc::new(Inner { jobs, places, entropy, dummy, computed })))
+        Ok(Self(Arc::new(Inner { hashers, places, entropy, dummy, computed })))
     }
 
     /// Hashes a new password.
@@ -110,8 +100,9 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Overloaded`], [`PasswordError::Failed`].
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, PasswordError> {
-        let salt = self.0.entropy.bytes();
-        self.queued(move || hashed(password.as_bytes(), &salt)).await
+        let hashing = Hashing::new(self.0.entropy.bytes())?;
+        let blocks = hashing.argon2.params().block_count();
+        self.queued(blocks, move |memory| hashing.hash(password.as_bytes(), memory)).await
     }
 
     /// Compares a password with the hash of the user's. Where there is no user or no password (`None`), it does the
@@ -122,32 +113,76 @@ impl Passwords {
     pub async fn verify(&self, password: Password, stored: Option<PasswordHash>) -> Result<Verdict, PasswordError> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.0.dummy.clone());
-        let verdict = self.queued(move || compared(password.as_bytes(), &stored)).await?;
+        let stored = Stored::read(&stored).ok_or(PasswordError::Unusable)?;
+        let blocks = stored.argon2.params().block_count();
+        let verdict = self.queued(blocks, move |memory| stored.compare(password.as_bytes(), memory)).await?;
         Ok(if known { verdict } else { Verdict::Wrong })
     }
 
-    /// How many times Argon2id was computed since the start.
+    /// For how many questions Argon2id was computed since the start.
     pub fn computed(&self) -> u64 {
         self.0.computed.load(Ordering::Relaxed)
     }
 
     /// Does work on one of the threads. Work whose caller has gone before its turn is not done.
-    async fn queued<T: Send + 'static>(
+    async fn queued<T: Clone + Send + Sync + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+        blocks: usize,
+        work: impl Fn(&mut Memory) -> Result<T, PasswordError> + Send + Sync + 'static,
     ) -> Result<T, PasswordError> {
         let place = Arc::clone(&self.0.places).try_acquire_owned();
         let place = place.map_err(|_| PasswordError::Overloaded { retry_after: RETRY_AFTER })?;
         let (answer, answered) = oneshot::channel();
-        let computed = Arc::clone(&self.0.computed);
-        let work = Box::new(move || {
-            if !answer.is_closed() {
-                computed.fetch_add(1, Ordering::Relaxed);
-                drop(answer.send(work()));
-            }
-        });
-        self.0.jobs.send(Job { work, place }).map_err(|_| PasswordError::Failed)?;
+        let counted = Arc::clone(&self.0.computed);
+        let work = Asked { work, blocks, result: OnceLock::new(), answer: Mutex::new(Some(answer)), counted };
+        self.0.hashers.queue(Job { work: Arc::new(work), place });
         answered.await.unwrap_or(Err(PasswordError::Failed))
+    }
+}
+
+/// A question to the threads, and who waits for the answer.
+struct Asked<F, T> {
+    work: F,
+    blocks: usize,
+    result: OnceLock<Result<T, PasswordError>>,
+    answer: Mutex<Option<oneshot::Sender<Result<T, PasswordError>>>>,
+    counted: Arc<AtomicU64>,
+}
+
+impl<F, T> Asked<F, T> {
+    fn take_answer(&self) -> Option<oneshot::Sender<Result<T, PasswordError>>> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<F, T> Work for Asked<F, T>
+where
+    F: Fn(&mut Memory) -> Result<T, PasswordError> + Send + Sync,
+    T: Clone + Send + Sync,
+{
+    fn begin(&self) -> bool {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = answer.as_ref().is_some_and(|answer| !answer.is_closed());
+        self.counted.fetch_add(u64::from(wanted), Ordering::Relaxed);
+        wanted
+    }
+
+    fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    fn compute(&self, memory: &mut Memory) {
+        let _ = self.result.set((self.work)(memory)); // whoever is second comes to the same
+    }
+
+    fn is_done(&self) -> bool {
+        self.result.get().is_some()
+    }
+
+    fn answer(&self) {
+        if let (Some(answer), Some(result)) = (self.take_answer(), self.result.get()) {
+            drop(answer.send(result.clone()));
+        }
     }
 }
 
@@ -157,32 +192,43 @@ impl fmt::Debug for Passwords {
     }
 }
 
-/// What each thread does until nobody can send work any more.
-fn serve(queue: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { work, place }) = job else { return };
-        work();
-        drop(place);
+/// A new hash: how it is computed today, and its salt.
+struct Hashing {
+    argon2: Argon2<'static>,
+    salt: [u8; 16],
+}
+
+impl Hashing {
+    fn new(salt: [u8; 16]) -> Result<Self, PasswordError> {
+        let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| PasswordError::Failed)?;
+        Ok(Self { argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params), salt })
+    }
+
+    fn hash(&self, password: &[u8], memory: &mut Memory) -> Result<PasswordHash, PasswordError> {
+        let mut computed = [0; Params::DEFAULT_OUTPUT_LEN];
+        fill(&self.argon2, password, &self.salt, &mut computed, memory)?;
+        let parts = || {
+            Some(phc::PasswordHash {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: phc::ParamsString::try_from(self.argon2.params()).ok()?,
+                salt: Some(phc::Salt::new(&self.salt).ok()?),
+                hash: Some(phc::Output::new(&computed).ok()?),
+            })
+        };
+        parts().map(|phc| PasswordHash::from_phc(phc.to_string())).ok_or(PasswordError::Failed)
     }
 }
 
-fn today() -> Result<Argon2<'static>, PasswordError> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| PasswordError::Failed)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
-fn hashed(password: &[u8], salt: &[u8; 16]) -> Result<PasswordHash, PasswordError> {
-    let phc = today()?.hash_password_with_salt(password, salt).map_err(|_| PasswordError::Failed)?;
-    Ok(PasswordHash::from_phc(phc.to_string()))
-}
-
-fn compared(password: &[u8], stored: &PasswordHash) -> Result<Verdict, PasswordError> {
-    let Stored { argon2, salt, output, outdated } = Stored::read(stored).ok_or(PasswordError::Unusable)?;
-    let mut computed = vec![0; output.len()];
-    argon2.hash_password_into(password, &salt, &mut computed).map_err(|_| PasswordError::Failed)?;
-    let right = constant_time::verify_slices_are_equal(&computed, output.as_bytes()).is_ok();
-    Ok(if right { Verdict::Right { outdated } } else { Verdict::Wrong })
+fn fill(
+    argon2: &Argon2<'_>,
+    password: &[u8],
+    salt: &[u8],
+    computed: &mut [u8],
+    memory: &mut Memory,
+) -> Result<(), PasswordError> {
+    hashers::ready(memory, argon2.params().block_count());
+    argon2.hash_password_into_with_memory(password, salt, computed, memory).map_err(|_| PasswordError::Failed)
 }
 
 /// A stored hash, read: what it was computed with and what came out.
@@ -194,6 +240,13 @@ struct Stored {
 }
 
 impl Stored {
+    fn compare(&self, password: &[u8], memory: &mut Memory) -> Result<Verdict, PasswordError> {
+        let mut computed = vec![0; self.output.len()];
+        fill(&self.argon2, password, &self.salt, &mut computed, memory)?;
+        let right = constant_time::verify_slices_are_equal(&computed, self.output.as_bytes()).is_ok();
+        Ok(if right { Verdict::Right { outdated: self.outdated } } else { Verdict::Wrong })
+    }
+
     /// `None` where it is not a hash of Argon2id, or one whose computation is out of bounds.
     fn read(stored: &PasswordHash) -> Option<Self> {
         let hash = phc::PasswordHash::new(stored.as_phc()).ok()?;
@@ -214,6 +267,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
+    use argon2::PasswordHasher as _;
     use futures_util::future::join_all;
 
     fn limits(at_once: usize, queue: usize) -> Limits {
@@ -221,7 +275,14 @@ mod tests {
     }
 
     fn passwords() -> Passwords {
-        Passwords::new(&limits(2, 8), Entropy::system()).unwrap()
+        pool(2, 8)
+    }
+
+    /// Never is a thread taken to be starved: a test holds them for as long as it takes.
+    const NEVER: Duration = Duration::from_secs(3600);
+
+    fn pool(at_once: usize, queue: usize) -> Passwords {
+        Passwords::new(&limits(at_once, queue), NEVER, Entropy::system()).unwrap()
     }
 
     fn password(text: &str) -> Password {
@@ -259,10 +320,10 @@ mod tests {
 
     #[tokio::test]
     async fn where_there_is_no_user_no_password_is_right() {
-        let passwords = Passwords::new(&limits(1, 1), Entropy::system()).unwrap();
+        let passwords = pool(1, 1);
         let known = passwords.hash(password("x")).await.unwrap();
         let with_known_dummy = Inner {
-            jobs: passwords.0.jobs.clone(),
+            hashers: Hashers::start(1, NEVER).unwrap(),
             places: Arc::clone(&passwords.0.places),
             entropy: Entropy::system(),
             dummy: known,
@@ -311,12 +372,12 @@ mod tests {
         let mut jobs = Vec::new();
         for _ in 0..threads {
             let (passwords, held, busy) = (passwords.clone(), Arc::clone(&held), busy.clone());
-            let work = move || {
+            let work = move |_: &mut Memory| {
                 busy.send(()).unwrap();
                 let _released = held.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 Ok(())
             };
-            jobs.push(tokio::spawn(async move { passwords.queued(work).await.unwrap() }));
+            jobs.push(tokio::spawn(async move { passwords.queued(0, work).await.unwrap() }));
         }
         for _ in 0..threads {
             started.recv().await.unwrap();
@@ -326,7 +387,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn one_more_than_may_work_and_wait_is_turned_away_and_the_others_are_served() {
-        let passwords = Passwords::new(&limits(1, 3), Entropy::system()).unwrap();
+        let passwords = pool(1, 3);
         let (release, _jobs) = occupied(&passwords, 1).await;
         let mut calls: Vec<_> = (0..10).map(|_| Box::pin(passwords.hash(password("x")))).collect();
         let mut turned_away = 0;
@@ -345,7 +406,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_caller_that_goes_away_gives_no_place_free_early_and_its_work_is_not_done() {
-        let passwords = Passwords::new(&limits(1, 1), Entropy::system()).unwrap();
+        let passwords = pool(1, 1);
         let (release, jobs) = occupied(&passwords, 1).await;
         let before = passwords.computed();
         let mut gone = Box::pin(passwords.hash(password("x")));

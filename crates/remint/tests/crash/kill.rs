@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::people::{Manner, Stage, act, all_kept, gathered, latest_kept, people};
 use crate::server::{Folder, Http, Server};
 
-/// At this speed W is 2 s, as short as it can be, while account tokens outlive every life of a process here.
-const SPEED: u32 = 20;
+/// At this speed W is 6 s, and a busy machine has a second to hash a password; account tokens outlive every life of a
+/// process here.
+const SPEED: u32 = 5;
 /// Where nothing is waited for the server has time to hash a password on a busy machine.
 const UNHURRIED: u32 = 2;
 /// A life does not end before this much was acknowledged in it.
@@ -51,7 +52,7 @@ async fn under_load(stage: &Stage, life: Life, number: u64, server: &Server) {
     let begin = stage.acknowledged();
     let least = match life {
         Life::Short => Duration::ZERO,
-        Life::PastDoubt => Duration::from_millis(2500),
+        Life::PastDoubt => Duration::from_millis(6500),
     };
     // A different moment in each life: 0 to 120 ms, in steps that do not follow each other.
     tokio::time::sleep(least + Duration::from_millis(number * 37 % 121)).await;
