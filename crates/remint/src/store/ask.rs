@@ -1,6 +1,7 @@
 //! Questions: what can be asked of the store, each a small value with the SQL that answers it. A question sees one
 //! snapshot. Never writes, and never turns a failure into "not found": `None` says that the row is not there.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use rusqlite::Connection;
 
 use super::documents::{Age, Documents, Unchanged};
 use super::error::StoreError;
-use super::record::{BadColumn, Param, Record};
+use super::postgres;
+use super::record::{Answer, BadColumn, Param, Record};
 use super::rows::{self, session_columns, user_columns};
 use super::sqlite::{failed, prepared};
 use super::take::Counted;
@@ -33,6 +35,10 @@ pub trait Question: Send + 'static {
     /// Whether it reads more than a few rows by their keys. Then it is asked on a thread that may block; the others
     /// are asked where they stand, because a read by primary key costs a few microseconds.
     const SCAN: bool = false;
+
+    /// Whether it asks one statement, and neither for a client nor for an api: that is a snapshot by itself. One that asks
+    /// more than it said is answered with an error where that matters.
+    const ONE_STATEMENT: bool = false;
 
     /// Whether it is asked of the writer, between two commits: see [`BeforeCommit`].
     const BEFORE_COMMIT: bool = false;
@@ -48,10 +54,56 @@ pub trait Question: Send + 'static {
 
 /// Asks single statements in the snapshot of a question.
 pub struct Reader<'a> {
-    pub(super) connection: &'a Connection,
+    pub(super) source: Source<'a>,
     pub(super) documents: &'a Documents,
-    /// The age of the documents before the snapshot began; none in a transaction that writes.
-    pub(super) age: Option<Age>,
+}
+
+/// Where rows come from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    Sqlite {
+        connection: &'a Connection,
+        /// The age of the documents before the snapshot began; none in a transaction that writes.
+        age: Option<Age>,
+    },
+    Postgres(&'a postgres::Session),
+}
+
+impl Source<'_> {
+    /// Shows the rows that a statement answers, in its order, until `see` has seen enough.
+    fn each(
+        self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        mut see: impl FnMut(Record<'_>) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite { connection, .. } => {
+                let mut statement = prepared(connection, sql, params).map_err(failed)?;
+                let mut rows = statement.raw_query();
+                while let Some(row) = rows.next().map_err(failed)? {
+                    if see(Record::of(Answer::Sqlite(row)))?.is_break() {
+                        break;
+                    }
+                }
+            }
+            Self::Postgres(session) => {
+                for row in &session.rows(sql, params)? {
+                    if see(Record::of(Answer::Postgres(row)))?.is_break() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn age(self) -> Result<Option<Age>, StoreError> {
+        match self {
+            Self::Sqlite { age, .. } => Ok(age),
+            Self::Postgres(session) => Ok(session.age()?),
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -63,12 +115,12 @@ impl Reader<'_> {
         params: &[Param<'_>],
         decode: impl FnOnce(&mut Record<'_>) -> Result<T, BadColumn>,
     ) -> Result<Option<T>, StoreError> {
-        let mut statement = prepared(self.connection, sql, params).map_err(failed)?;
-        let mut rows = statement.raw_query();
-        match rows.next().map_err(failed)? {
-            Some(row) => decoded(table, Record::of(row), decode).map(Some),
-            None => Ok(None),
-        }
+        let (mut decode, mut found) = (Some(decode), None);
+        self.source.each(sql, params, |record| {
+            found = decode.take().map(|decode| decoded(table, record, decode)).transpose()?;
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
     }
 
     /// All rows that the statement answers, in its order. Their first column is the key of the row in `table`.
@@ -79,12 +131,11 @@ impl Reader<'_> {
         params: &[Param<'_>],
         mut decode: impl FnMut(&mut Record<'_>) -> Result<T, BadColumn>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut statement = prepared(self.connection, sql, params).map_err(failed)?;
-        let mut rows = statement.raw_query();
         let mut all = Vec::new();
-        while let Some(row) = rows.next().map_err(failed)? {
-            all.push(decoded(table, Record::of(row), &mut decode)?);
-        }
+        self.source.each(sql, params, |record| {
+            all.push(decoded(table, record, &mut decode)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(all)
     }
 
@@ -121,14 +172,14 @@ impl Reader<'_> {
 
     fn client(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
         let table = rows::CLIENTS;
-        self.documents.clients_by_id.or_read(id.as_str(), self.age, || {
+        self.documents.clients_by_id.or_read(id.as_str(), self.source.age()?, || {
             let key = Param::text(id.as_str());
             self.one(table.name, table.select, &[key], |record| rows::client(record, self.documents))
         })
     }
 
     fn api(&self, kept: &Unchanged<Api>, sql: &'static str, key: &str) -> Result<Option<Arc<Api>>, StoreError> {
-        kept.or_read(key, self.age, || {
+        kept.or_read(key, self.source.age()?, || {
             self.one("apis", sql, &[Param::text(key)], |record| rows::api(record, self.documents))
         })
     }
@@ -153,11 +204,11 @@ impl Reader<'_> {
     }
 }
 
-fn no_feed_head() -> StoreError {
+pub(super) fn no_feed_head() -> StoreError {
     StoreError::Corrupt { table: "feed_head", key: "1".to_owned(), what: "the row is missing".to_owned() }
 }
 
-fn decoded<T>(
+pub(super) fn decoded<T>(
     table: &'static str,
     mut record: Record<'_>,
     decode: impl FnOnce(&mut Record<'_>) -> Result<T, BadColumn>,
@@ -195,6 +246,7 @@ pub struct SessionById(pub SessionId);
 
 impl Question for SessionById {
     type Answer = Option<Session>;
+    const ONE_STATEMENT: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         reader.session(self.0)
@@ -232,6 +284,7 @@ pub struct UserById(pub UserId);
 
 impl Question for UserById {
     type Answer = Option<User>;
+    const ONE_STATEMENT: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         reader.user(self.0)
@@ -279,6 +332,7 @@ pub struct IdentifiersOf(pub UserId);
 
 impl Question for IdentifiersOf {
     type Answer = Vec<Identifier>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -292,6 +346,7 @@ pub struct ChallengeById(pub ChallengeId);
 
 impl Question for ChallengeById {
     type Answer = Option<Challenge>;
+    const ONE_STATEMENT: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         let table = rows::CHALLENGES;
@@ -310,6 +365,7 @@ pub struct Users {
 
 impl Question for Users {
     type Answer = Vec<User>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -342,6 +398,7 @@ pub struct Clients;
 
 impl Question for Clients {
     type Answer = Vec<Arc<Client>>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -390,6 +447,7 @@ pub struct Apis;
 
 impl Question for Apis {
     type Answer = Vec<Arc<Api>>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -405,6 +463,7 @@ pub struct DeclaredAttributes;
 
 impl Question for DeclaredAttributes {
     type Answer = Declarations;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -419,6 +478,7 @@ pub struct Keys;
 
 impl Question for Keys {
     type Answer = Vec<Key>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -434,6 +494,7 @@ pub struct SenderNamed(pub SenderName);
 
 impl Question for SenderNamed {
     type Answer = Option<Sender>;
+    const ONE_STATEMENT: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         let table = rows::SENDERS;
@@ -452,6 +513,7 @@ pub struct SessionsOf {
 
 impl Question for SessionsOf {
     type Answer = Vec<Session>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -479,6 +541,7 @@ pub struct SessionsDerivedWith {
 
 impl Question for SessionsDerivedWith {
     type Answer = Vec<Session>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -499,6 +562,7 @@ pub struct FeedHead;
 
 impl Question for FeedHead {
     type Answer = Cursor;
+    const ONE_STATEMENT: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         reader.feed_head()
@@ -520,7 +584,7 @@ pub struct FeedEntry {
     pub forget_after: Timestamp,
 }
 
-fn cursor(record: &mut Record<'_>) -> Result<Cursor, BadColumn> {
+pub(super) fn cursor(record: &mut Record<'_>) -> Result<Cursor, BadColumn> {
     Ok(Cursor { seq: record.int("seq")?, chain: ChainHash::from_bytes(record.bytes("chain")?) })
 }
 
@@ -545,6 +609,7 @@ pub struct FeedAfter {
 
 impl Question for FeedAfter {
     type Answer = Vec<FeedEntry>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -567,6 +632,7 @@ pub struct FeedAlive {
 
 impl Question for FeedAlive {
     type Answer = Vec<FeedEntry>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -597,6 +663,7 @@ pub struct TokenRevoked {
 
 impl Question for TokenRevoked {
     type Answer = bool;
+    const ONE_STATEMENT: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         let told = Event::TokenEnded { jti: self.jti, forget_after: self.exp };
@@ -615,6 +682,7 @@ pub struct FeedAt(pub u64);
 
 impl Question for FeedAt {
     type Answer = Option<Cursor>;
+    const ONE_STATEMENT: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         if self.0 == 0 {
@@ -637,6 +705,7 @@ pub struct LongestLife;
 
 impl Question for LongestLife {
     type Answer = Duration;
+    const ONE_STATEMENT: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         let sql = "SELECT MAX(longest_life) FROM clients";
@@ -651,6 +720,7 @@ pub struct Counter(pub String);
 
 impl Question for Counter {
     type Answer = Option<Counted>;
+    const ONE_STATEMENT: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         reader.counter(&self.0)

@@ -84,6 +84,7 @@ const BY_TIME: &str = select!(
 
 impl Question for AuditLog {
     type Answer = Vec<Audited>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {

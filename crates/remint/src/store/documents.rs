@@ -40,6 +40,13 @@ pub struct Documents {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Age(u64);
 
+impl Age {
+    /// As a database keeps it that several nodes write to.
+    pub(super) const fn stored(number: i64) -> Self {
+        Self(number.unsigned_abs())
+    }
+}
+
 /// Documents by key, all read at one age: a younger age begins anew.
 pub(super) struct Unchanged<T>(ArcSwap<OfAge<T>>);
 

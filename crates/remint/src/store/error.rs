@@ -109,4 +109,34 @@ pub enum OpenError {
         /// Why.
         source: StoreError,
     },
+    /// What should say where the database is does not.
+    #[error("the URL of the database cannot be read: {what}. Write postgres://USER@HOST/DATABASE")]
+    BadUrl {
+        /// Why.
+        what: String,
+    },
+    /// The database cannot be reached, or refuses.
+    #[error("cannot open the database {place}: {what}")]
+    Refused {
+        /// Which database.
+        place: String,
+        /// Why.
+        what: String,
+    },
+    /// There are tables in the database, and none of them is ours.
+    #[error("the database {place} holds tables of another program: name an empty database")]
+    ForeignTables {
+        /// Which database.
+        place: String,
+    },
+    /// A later version of this program wrote the database.
+    #[error("the database {place} has schema {found}, this program knows up to {known}: install a newer version")]
+    NewerDatabase {
+        /// Which database.
+        place: String,
+        /// Its schema.
+        found: u32,
+        /// The latest that this program knows.
+        known: u32,
+    },
 }

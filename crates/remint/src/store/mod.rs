@@ -5,13 +5,16 @@
 //! as it is now, and the caller decides again. So everything that may happen once only is safe against races by
 //! construction.
 
+mod append;
 mod ask;
 mod audit;
 mod documents;
 mod error;
 mod lists;
 mod migrate;
+mod order;
 mod past;
+mod postgres;
 mod record;
 mod rows;
 mod sqlite;
@@ -19,7 +22,7 @@ mod take;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,12 +30,11 @@ use std::time::Duration;
 use remint_core::change::{Changes, Row, RowKey, Taken};
 use remint_core::event::Cursor;
 use remint_core::time::Timestamp;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::clock::Stopwatch;
 
-use documents::Documents;
-use sqlite::{Asking, Commits, DataFile, Order, Readers, Settling, Wanted, Writer};
+use order::{Asking, Order, Queue, Settling, Wanted};
 
 pub use ask::{
     Account, AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ChallengeById, ClientById, Clients, Counter,
@@ -123,14 +125,28 @@ impl Commit {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    readers: Arc<Readers>,
-    scanners: Arc<Readers>,
-    scans: Arc<Semaphore>,
+    reading: Reading,
     orders: RwLock<Option<SyncSender<Order>>>,
     waiting: Arc<AtomicUsize>,
     writer: Mutex<Option<JoinHandle<()>>>,
     feed_grew: watch::Receiver<u64>,
     found: watch::Receiver<u64>,
+}
+
+/// Who answers questions.
+enum Reading {
+    Sqlite(sqlite::Reading),
+    Postgres(postgres::Reading),
+}
+
+impl Reading {
+    /// Answers what is being asked, then nothing any more.
+    fn close(&self) {
+        match self {
+            Self::Sqlite(reading) => reading.close(),
+            Self::Postgres(reading) => reading.close(),
+        }
+    }
 }
 
 impl Store {
@@ -141,36 +157,40 @@ impl Store {
     /// Where another process has it open, where it is not a data file of ours or one of a later version, where it may
     /// not be written, and where the database or the operating system fails.
     pub fn open(path: &Path, options: StoreOptions, seed: [u8; 16]) -> Result<Self, OpenError> {
-        let file = Arc::new(DataFile::lock(path, options.patience)?);
-        let connection = file.writer(&options, seed)?;
-        let documents = Arc::new(Documents::new());
-        let commits = Arc::new(Commits::default());
-        let readers =
-            |most| Arc::new(Readers::new(Arc::clone(&file), Arc::clone(&documents), Arc::clone(&commits), most));
-        let (readers, scanners) = (readers(options.readers), readers(options.scans));
-        let head = readers.ask(&FeedHead).map_err(|source| OpenError::Unreadable { path: path.to_owned(), source })?;
-        let (feed_grew, feed_receiver) = watch::channel(head.seq);
+        let queue = options.queue;
+        Self::opened(queue, |queue| {
+            let (reading, writer) = sqlite::open(path, options, seed, queue)?;
+            Ok((Reading::Sqlite(reading), writer))
+        })
+    }
+
+    /// Opens the database at `url` (`postgres://user@host/database`), and makes its tables where it is empty. Several
+    /// nodes may have it open. An earlier schema is brought to the latest. `seed` is 16 random bytes: where the history
+    /// of a new database begins. Waits for the database, for a while.
+    ///
+    /// # Errors
+    /// Where the URL cannot be read, where the database cannot be reached or refuses, and where it is not ours or one of
+    /// a later version.
+    pub fn connect(url: &str, options: StoreOptions, seed: [u8; 16]) -> Result<Self, OpenError> {
+        let queue = options.queue;
+        Self::opened(queue, |queue| {
+            let (reading, writer) = postgres::open(url, options, seed, queue)?;
+            Ok((Reading::Postgres(reading), writer))
+        })
+    }
+
+    /// The store over what `open` opens, with its writer at the other end of the queue.
+    fn opened(
+        queue: usize,
+        open: impl FnOnce(Queue) -> Result<(Reading, JoinHandle<()>), OpenError>,
+    ) -> Result<Self, OpenError> {
+        let (feed_grew, feed_receiver) = watch::channel(0);
         let (found, found_receiver) = watch::channel(0);
-        let (sender, orders) = sync_channel(options.queue);
-        let scans = Arc::new(Semaphore::new(options.scans.max(1)));
+        let (sender, orders) = sync_channel(queue);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let writer = Writer {
-            connection,
-            documents,
-            commits,
-            readers: [Arc::clone(&readers), Arc::clone(&scanners)],
-            options,
-            feed_grew,
-            found,
-            taken: Arc::clone(&waiting),
-            lost: false,
-            since_look: 0,
-        };
-        let writer = spawn(writer, orders, file).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        let (reading, writer) = open(Queue { orders, waiting: Arc::clone(&waiting), feed_grew, found, lost: false })?;
         Ok(Self(Arc::new(Inner {
-            readers,
-            scanners,
-            scans,
+            reading,
             orders: RwLock::new(Some(sender)),
             waiting,
             writer: Mutex::new(Some(writer)),
@@ -189,17 +209,10 @@ impl Store {
             self.order(Order::Ask(Box::new(Asking { question, answer })))?;
             return answered.await.unwrap_or(Err(StoreError::Closed));
         }
-        if !Q::SCAN {
-            return self.0.readers.ask(&question);
+        match &self.0.reading {
+            Reading::Sqlite(reading) => reading.ask(question).await,
+            Reading::Postgres(reading) => reading.ask(question).await,
         }
-        let permit = Arc::clone(&self.0.scans).acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let inner = Arc::clone(&self.0);
-        let asked = tokio::task::spawn_blocking(move || {
-            let answer = inner.scanners.ask(&question);
-            drop(permit);
-            answer
-        });
-        asked.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// Commits changes: all of them or none. What is expected is looked at first; then rows are removed, rows written,
@@ -258,7 +271,10 @@ impl Store {
     /// # Errors
     /// Where the store or the file fails; then what is at `to` is of no use.
     pub async fn copy_to(&self, to: std::path::PathBuf, now: Timestamp) -> Result<(), StoreError> {
-        let file = self.0.scanners.file()?;
+        let Reading::Sqlite(reading) = &self.0.reading else {
+            return Err(StoreError::Io { what: "a database is copied by its own means: pg_dump".to_owned() });
+        };
+        let file = reading.file()?;
         let copied = tokio::task::spawn_blocking(move || sqlite::copy(&file, &to, now));
         copied.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -288,8 +304,7 @@ impl Inner {
     /// Waits until the writer has answered everybody.
     fn shut(&self) {
         drop(self.orders.write().unwrap_or_else(PoisonError::into_inner).take());
-        self.readers.close();
-        self.scanners.close();
+        self.reading.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Where the last who knew the store was a decision that the writer itself carried out, it ends by itself.
         let writer = writer.filter(|writer| writer.thread().id() != std::thread::current().id());
@@ -311,12 +326,4 @@ impl Drop for Inner {
 /// Where another process has it, and where the file system refuses.
 pub fn lock(path: &Path) -> Result<std::fs::File, OpenError> {
     sqlite::lock_beside(path)
-}
-
-/// Starts the thread that writes. It keeps the lock on the file until its connection is closed.
-fn spawn(writer: Writer, orders: Receiver<Order>, file: Arc<DataFile>) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-        writer.run(&orders);
-        drop(file);
-    })
 }

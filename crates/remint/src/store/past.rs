@@ -35,6 +35,7 @@ pub struct SessionEnd {
 
 impl Question for SessionLimits {
     type Answer = Vec<SessionEnd>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -61,6 +62,7 @@ pub struct CounterLimits {
 
 impl Question for CounterLimits {
     type Answer = Vec<(String, Timestamp)>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -82,6 +84,7 @@ pub struct FeedForgotten {
 
 impl Question for FeedForgotten {
     type Answer = Vec<u64>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -102,6 +105,7 @@ pub struct ChallengesOver {
 
 impl Question for ChallengesOver {
     type Answer = Vec<(ChallengeId, Rev)>;
+    const ONE_STATEMENT: bool = true;
     const SCAN: bool = true;
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {

@@ -8,6 +8,8 @@ use remint_core::rev::Rev;
 use remint_core::time::Timestamp;
 use serde::de::DeserializeOwned;
 
+use super::{postgres, sqlite};
+
 /// One parameter of a statement.
 #[derive(Clone, Debug)]
 pub enum Param<'a> {
@@ -79,11 +81,40 @@ pub enum Field<'r> {
 
 /// A row that is read from left to right, in the order of the columns of its `SELECT`.
 pub struct Record<'r> {
-    pub(super) row: &'r rusqlite::Row<'r>,
-    pub(super) next: usize,
+    row: Answer<'r>,
+    next: usize,
+}
+
+/// A row, as the database hands it over.
+pub(super) enum Answer<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(&'r tokio_postgres::Row),
 }
 
 impl<'r> Record<'r> {
+    pub(super) const fn of(row: Answer<'r>) -> Self {
+        Self { row, next: 0 }
+    }
+
+    /// The next value of the row; nothing behind the last.
+    fn field(&mut self) -> Field<'r> {
+        let index = self.next;
+        self.next += 1;
+        self.at(index)
+    }
+
+    /// The first value: the key.
+    pub(super) fn key(&self) -> Field<'r> {
+        self.at(0)
+    }
+
+    fn at(&self, index: usize) -> Field<'r> {
+        match self.row {
+            Answer::Sqlite(row) => sqlite::field(row, index),
+            Answer::Postgres(row) => postgres::field(row, index),
+        }
+    }
+
     fn number<T: TryFrom<i64>>(&mut self, column: &'static str) -> Result<Option<T>, BadColumn> {
         match self.field() {
             Field::Null => Ok(None),

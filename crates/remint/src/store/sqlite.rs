@@ -5,17 +5,51 @@ mod file;
 mod readers;
 mod writer;
 
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, Error, ErrorCode, ToSql};
 
-use super::error::StoreError;
-use super::record::{Field, Param, Record};
+use super::StoreOptions;
+use super::ask::FeedHead;
+use super::documents::Documents;
+use super::error::{OpenError, StoreError};
+use super::order::Queue;
+use super::record::{Field, Param};
+use readers::{Commits, Readers};
+use writer::Writer;
 
 pub(super) use backup::copy;
 pub use backup::{BadBackup, Examined, copy_of, examine, raise};
 pub(super) use file::{DataFile, lock_beside, wal_frames};
-pub(super) use readers::{Commits, Readers};
-pub(super) use writer::{Asking, Order, Settling, Wanted, Writer};
+pub(super) use readers::Reading;
+
+/// Opens the data file, or makes it: who reads it, and the thread that writes it. That keeps the lock on the file until
+/// its connection is closed.
+pub(super) fn open(
+    path: &Path,
+    options: StoreOptions,
+    seed: [u8; 16],
+    queue: Queue,
+) -> Result<(Reading, JoinHandle<()>), OpenError> {
+    let file = Arc::new(DataFile::lock(path, options.patience)?);
+    let connection = file.writer(&options, seed)?;
+    let (documents, commits) = (Arc::new(Documents::new()), Arc::new(Commits::default()));
+    let readers = |most| Arc::new(Readers::new(Arc::clone(&file), Arc::clone(&documents), Arc::clone(&commits), most));
+    let (readers, scanners) = (readers(options.readers), readers(options.scans));
+    let head = readers.ask(&FeedHead).map_err(|source| OpenError::Unreadable { path: path.to_owned(), source })?;
+    queue.feed_grew.send_replace(head.seq);
+    let reading = Reading::new(Arc::clone(&readers), Arc::clone(&scanners));
+    let readers = [readers, scanners];
+    let writer = Writer { connection, documents, commits, readers, options, queue, since_look: 0 };
+    let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+        writer.run();
+        drop(file);
+    });
+    Ok((reading, thread.map_err(|source| OpenError::Io { path: path.to_owned(), source })?))
+}
 
 impl ToSql for Param<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -28,31 +62,14 @@ impl ToSql for Param<'_> {
     }
 }
 
-impl<'r> Record<'r> {
-    pub(super) const fn of(row: &'r rusqlite::Row<'r>) -> Self {
-        Self { row, next: 0 }
-    }
-
-    /// The next value of the row; nothing behind the last.
-    pub(super) fn field(&mut self) -> Field<'r> {
-        let index = self.next;
-        self.next += 1;
-        self.at(index)
-    }
-
-    /// The first value: the key.
-    pub(super) fn key(&self) -> Field<'r> {
-        self.at(0)
-    }
-
-    fn at(&self, index: usize) -> Field<'r> {
-        match self.row.get_ref(index) {
-            Ok(ValueRef::Null) => Field::Null,
-            Ok(ValueRef::Integer(number)) => Field::Int(number),
-            Ok(ValueRef::Text(text)) => std::str::from_utf8(text).map_or(Field::Foreign, Field::Text),
-            Ok(ValueRef::Blob(bytes)) => Field::Blob(bytes),
-            Ok(ValueRef::Real(_)) | Err(_) => Field::Foreign,
-        }
+/// A value of a row; nothing behind the last.
+pub(super) fn field<'r>(row: &'r rusqlite::Row<'_>, index: usize) -> Field<'r> {
+    match row.get_ref(index) {
+        Ok(ValueRef::Null) => Field::Null,
+        Ok(ValueRef::Integer(number)) => Field::Int(number),
+        Ok(ValueRef::Text(text)) => std::str::from_utf8(text).map_or(Field::Foreign, Field::Text),
+        Ok(ValueRef::Blob(bytes)) => Field::Blob(bytes),
+        Ok(ValueRef::Real(_)) | Err(_) => Field::Foreign,
     }
 }
 

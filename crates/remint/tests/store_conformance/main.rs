@@ -6,14 +6,19 @@
     reason = "scenes of tests: a failure is to panic, the copy to speak"
 )]
 
+mod cluster;
 mod model;
+mod postgres;
 mod promises;
+mod proxy;
 mod samples;
 mod settling;
 mod sqlite;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use cluster::Cluster;
 use remint::store::{Store, StoreOptions};
 
 /// Where a test's data is: of its own, empty at first, gone with the test.
@@ -46,6 +51,48 @@ impl Fixture for SqliteFile {
 
     fn open(&self) -> Store {
         self.open_with(StoreOptions::default())
+    }
+}
+
+/// A database of its own.
+pub(crate) struct PostgresDatabase {
+    name: String,
+}
+
+impl PostgresDatabase {
+    pub(crate) fn url(&self) -> String {
+        Cluster::shared().url(&self.name)
+    }
+
+    pub(crate) fn open_with(&self, options: StoreOptions) -> Store {
+        Store::connect(&self.url(), options, samples::SEED).unwrap()
+    }
+
+    /// The first value of each row that a statement answers.
+    pub(crate) fn ask(&self, statement: &str) -> Vec<String> {
+        Cluster::shared().ask(&self.name, statement)
+    }
+}
+
+impl Fixture for PostgresDatabase {
+    fn new() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let (left, made) = (format!("DROP DATABASE IF EXISTS {name} (FORCE)"), format!("CREATE DATABASE {name}"));
+        Cluster::shared().run("postgres", &[&left, &made]); // of a process of that number that was cut off
+        Self { name }
+    }
+
+    fn open(&self) -> Store {
+        self.open_with(StoreOptions::default())
+    }
+}
+
+impl Drop for PostgresDatabase {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            Cluster::shared().run("postgres", &[&format!("DROP DATABASE {} (FORCE)", self.name)]);
+        }
     }
 }
 
@@ -103,4 +150,4 @@ macro_rules! on_each_backend {
     };
 }
 
-on_each_backend!(sqlite_file: crate::SqliteFile);
+on_each_backend!(sqlite_file: crate::SqliteFile, postgres_database: crate::PostgresDatabase);

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
+use tokio::sync::Semaphore;
 
 use super::{DataFile, execute, failed};
-use crate::store::ask::{Question, Reader};
+use crate::store::ask::{Question, Reader, Source};
 use crate::store::documents::{Age, Documents};
 use crate::store::error::StoreError;
 
@@ -28,6 +29,48 @@ impl Commits {
     }
 }
 
+/// Everybody who reads.
+pub(in crate::store) struct Reading {
+    /// For questions by key, asked where they stand.
+    pub(super) readers: Arc<Readers>,
+    /// For those that scan.
+    pub(super) scanners: Arc<Readers>,
+    scans: Arc<Semaphore>,
+}
+
+impl Reading {
+    pub(super) fn new(readers: Arc<Readers>, scanners: Arc<Readers>) -> Self {
+        let scans = Arc::new(Semaphore::new(scanners.most));
+        Self { readers, scanners, scans }
+    }
+
+    /// Asks a question; one that scans waits until few others do, on a thread that may block.
+    pub(in crate::store) async fn ask<Q: Question>(&self, question: Q) -> Result<Q::Answer, StoreError> {
+        if !Q::SCAN {
+            return self.readers.ask(&question);
+        }
+        let permit = Arc::clone(&self.scans).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let scanners = Arc::clone(&self.scanners);
+        let asked = tokio::task::spawn_blocking(move || {
+            let answer = scanners.ask(&question);
+            drop(permit);
+            answer
+        });
+        asked.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// The file, until the store is closed.
+    pub(in crate::store) fn file(&self) -> Result<Arc<DataFile>, StoreError> {
+        self.scanners.file()
+    }
+
+    /// Closes what is not lent now, and waits for the rest to come back.
+    pub(in crate::store) fn close(&self) {
+        self.readers.close();
+        self.scanners.close();
+    }
+}
+
 /// At most so many connections, opened when they are first needed.
 pub(in crate::store) struct Readers {
     documents: Arc<Documents>,
@@ -40,7 +83,7 @@ pub(in crate::store) struct Readers {
 struct State {
     /// The file, until the store is closed.
     file: Option<Arc<DataFile>>,
-    idle: Vec<Reading>,
+    idle: Vec<Lendable>,
     /// How many connections there are, idle or lent.
     open: usize,
     /// How many wait for one to be returned: telling nobody would cost a call of the system for every question.
@@ -48,7 +91,7 @@ struct State {
 }
 
 /// A connection, and the snapshot that it is in, if any.
-struct Reading {
+struct Lendable {
     connection: Connection,
     snapshot: Option<Snapshot>,
 }
@@ -60,7 +103,7 @@ struct Snapshot {
     age: Age,
 }
 
-impl Reading {
+impl Lendable {
     /// Leaves the snapshot.
     fn leave(&mut self) -> rusqlite::Result<()> {
         if self.snapshot.take().is_some() {
@@ -102,7 +145,8 @@ impl Readers {
         let mut lent = self.lend()?;
         let reading = lent.reading.as_mut().ok_or(StoreError::Closed)?;
         let age = Some(reading.renewed(&self.commits, &self.documents).map_err(failed)?);
-        let answer = question.ask(&mut Reader { connection: &reading.connection, documents: &self.documents, age });
+        let source = Source::Sqlite { connection: &reading.connection, age };
+        let answer = question.ask(&mut Reader { source, documents: &self.documents });
         lent.sound = answer.is_ok();
         answer
     }
@@ -161,7 +205,7 @@ impl Readers {
         };
         drop(state);
         let mut lent = Lent { readers: self, reading: None, sound: false };
-        lent.reading = Some(Reading { connection: file.reader().map_err(failed)?, snapshot: None });
+        lent.reading = Some(Lendable { connection: file.reader().map_err(failed)?, snapshot: None });
         Ok(lent)
     }
 }
@@ -169,7 +213,7 @@ impl Readers {
 /// A connection that is lent. One that is not known to be sound is closed, not lent again.
 struct Lent<'a> {
     readers: &'a Readers,
-    reading: Option<Reading>,
+    reading: Option<Lendable>,
     sound: bool,
 }
 

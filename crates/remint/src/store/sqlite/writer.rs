@@ -2,122 +2,28 @@
 //! answers after the commit: many callers share one wait for the disk, and none waits for a batch to fill.
 //! Never answers before the disk has it, and never says "done" of something that may not be there.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::sync::mpsc::RecvTimeoutError;
 
 use remint_core::audit::Entry;
 use remint_core::change::{Changes, Forgotten, Row, RowKey, Take, Taken};
-use remint_core::event::{ChainHash, Cursor, Notice};
+use remint_core::event::{Cursor, Notice};
 use remint_core::rev::Rev;
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::{oneshot, watch};
 
 use super::file::PAGE_BYTES;
 use super::readers::{Commits, Readers};
 use super::{execute, failed, wal_frames};
 use crate::clock::Stopwatch;
 use crate::meters;
-use crate::store::ask::{Question, Reader};
+use crate::store::append::{event_columns, number};
+use crate::store::ask::{Reader, Source};
 use crate::store::documents::Documents;
 use crate::store::error::StoreError;
+use crate::store::order::{Answered, Asked, Order, Queue, Wanted, touches_documents};
 use crate::store::record::Param;
 use crate::store::take::{Counted, take};
-use crate::store::{Commit, StoreOptions, audit, rows};
-
-/// What the writer is asked to do.
-#[expect(clippy::large_enum_variant, reason = "nearly every order is a commit: a box would cost each of them")]
-pub(in crate::store) enum Order {
-    /// Commit changes.
-    Commit(Wanted),
-    /// Answer a question, and commit what is decided upon it: the pages that both need are read once.
-    Ask(Box<dyn Asked>),
-}
-
-/// Changes to commit, and who is told.
-pub(in crate::store) struct Wanted {
-    pub(in crate::store) changes: Changes,
-    pub(in crate::store) answer: Box<dyn FnOnce(Result<Commit, StoreError>) + Send>,
-    pub(in crate::store) waited: Stopwatch,
-}
-
-impl Wanted {
-    /// The order, unless it has waited too long: whoever decided it was told so, and nothing of it may be written.
-    fn in_time(self, longest_wait: Duration) -> Option<Self> {
-        if self.waited.elapsed() < longest_wait {
-            return Some(self);
-        }
-        (self.answer)(Err(StoreError::Busy));
-        None
-    }
-}
-
-/// A question, and who waits for the answer.
-pub(in crate::store) trait Asked: Send {
-    /// Answers it in the snapshot of `reader`; or says what is to be committed before anybody is answered.
-    fn answer(self: Box<Self>, reader: &mut Reader<'_>) -> Option<Wanted>;
-    /// Answers that it cannot be.
-    fn refuse(self: Box<Self>, error: StoreError);
-}
-
-/// A question alone.
-pub(in crate::store) struct Asking<Q: Question> {
-    pub(in crate::store) question: Q,
-    pub(in crate::store) answer: oneshot::Sender<Result<Q::Answer, StoreError>>,
-}
-
-impl<Q: Question> Asked for Asking<Q> {
-    fn answer(self: Box<Self>, reader: &mut Reader<'_>) -> Option<Wanted> {
-        let _ = self.answer.send(self.question.ask(reader)); // a caller that went away needs no answer
-        None
-    }
-
-    fn refuse(self: Box<Self>, error: StoreError) {
-        let _ = self.answer.send(Err(error)); // as above
-    }
-}
-
-/// A question, and the decision that its answer leads to.
-pub(in crate::store) struct Settling<Q: Question, D, T> {
-    pub(in crate::store) question: Q,
-    pub(in crate::store) decide: D,
-    pub(in crate::store) answer: oneshot::Sender<Result<(T, Commit), StoreError>>,
-    pub(in crate::store) waited: Stopwatch,
-}
-
-impl<Q, D, T> Asked for Settling<Q, D, T>
-where
-    Q: Question,
-    D: FnOnce(Q::Answer) -> (Changes, T) + Send,
-    T: Send + 'static,
-{
-    fn answer(self: Box<Self>, reader: &mut Reader<'_>) -> Option<Wanted> {
-        let Self { question, decide, answer, waited } = *self;
-        let found = match question.ask(reader) {
-            Ok(found) => found,
-            Err(error) => {
-                let _ = answer.send(Err(error)); // as above
-                return None;
-            }
-        };
-        // A decision that panics is its caller's loss alone: the channel closes, and the writer goes on.
-        let (changes, decided) = catch_unwind(AssertUnwindSafe(|| decide(found))).ok()?;
-        if changes.is_empty() {
-            let _ = answer.send(Ok((decided, Commit::nothing()))); // as above
-            return None;
-        }
-        let answer = move |outcome: Result<Commit, StoreError>| {
-            let _ = answer.send(outcome.map(|commit| (decided, commit))); // as above
-        };
-        Some(Wanted { changes, answer: Box::new(answer), waited })
-    }
-
-    fn refuse(self: Box<Self>, error: StoreError) {
-        let _ = self.answer.send(Err(error)); // as above
-    }
-}
+use crate::store::{Commit, StoreOptions, append, audit, rows};
 
 /// What the writer thread owns.
 pub(in crate::store) struct Writer {
@@ -126,21 +32,9 @@ pub(in crate::store) struct Writer {
     pub(in crate::store) commits: Arc<Commits>,
     pub(in crate::store) readers: [Arc<Readers>; 2],
     pub(in crate::store) options: StoreOptions,
-    pub(in crate::store) feed_grew: watch::Sender<u64>,
-    pub(in crate::store) found: watch::Sender<u64>,
-    /// How many orders wait: each that is taken from the queue is counted down.
-    pub(in crate::store) taken: Arc<AtomicUsize>,
-    /// The file failed, and no commit has succeeded since.
-    pub(in crate::store) lost: bool,
+    pub(in crate::store) queue: Queue,
     /// Commits since the size of the log was last looked at.
     pub(in crate::store) since_look: u32,
-}
-
-/// Whether clients or apis are among what is written.
-fn touches_documents(changes: &Changes) -> bool {
-    let document = |key: &RowKey| matches!(key, RowKey::Client(_) | RowKey::Api(_));
-    let writes = changes.writes.iter().any(|row| matches!(row, Row::Client(_) | Row::Api(_)));
-    writes || changes.deletes.iter().any(|(key, _)| document(key))
 }
 
 /// What became of one member of a batch, before the commit.
@@ -171,17 +65,17 @@ impl From<rusqlite::Error> for Stop {
 impl Writer {
     /// Commits what comes in until nobody can send any more and all of it is answered. Then the log is moved into the
     /// file.
-    pub(in crate::store) fn run(mut self, orders: &Receiver<Order>) {
+    pub(in crate::store) fn run(mut self) {
         let mut idle = true;
         loop {
             let first = if idle {
-                orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                self.queue.orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                orders.recv_timeout(self.options.idle_after)
+                self.queue.orders.recv_timeout(self.options.idle_after)
             };
             match first {
                 Ok(first) => {
-                    let nothing = self.work(first, orders);
+                    let nothing = self.work(first);
                     idle = idle && nothing; // what was committed before is still to be moved
                     std::thread::yield_now(); // who was answered may have the next order ready: one sync for more
                 }
@@ -197,15 +91,8 @@ impl Writer {
 
     /// One batch: questions answered; then what was decided upon them committed, with all else that waits. Whether
     /// nothing was there to commit.
-    fn work(&mut self, first: Order, orders: &Receiver<Order>) -> bool {
-        let (mut questions, mut batch) = (Vec::new(), Vec::new());
-        for order in std::iter::once(first).chain(orders.try_iter()).take(self.options.batch.max(1)) {
-            self.taken.fetch_sub(1, Ordering::Relaxed);
-            match order {
-                Order::Ask(question) => questions.push(question),
-                Order::Commit(wanted) => batch.push(wanted),
-            }
-        }
+    fn work(&mut self, first: Order) -> bool {
+        let (questions, mut batch) = self.queue.batch(first, self.options.batch);
         if !questions.is_empty() {
             batch.extend(self.answer(questions));
         }
@@ -223,9 +110,16 @@ impl Writer {
             questions.into_iter().for_each(|question| question.refuse(error.clone()));
             return Vec::new();
         }
-        let age = Some(self.documents.age());
-        let mut reader = Reader { connection: &self.connection, documents: &self.documents, age };
-        let wanted = questions.into_iter().filter_map(|question| question.answer(&mut reader)).collect();
+        let source = Source::Sqlite { connection: &self.connection, age: Some(self.documents.age()) };
+        let mut reader = Reader { source, documents: &self.documents };
+        let mut wanted = Vec::new();
+        for question in questions {
+            match question.ask(&mut reader) {
+                Answered::Over => {}
+                Answered::Commit(changes) => wanted.push(changes),
+                Answered::Failed(question, error) => question.refuse(error),
+            }
+        }
         if let Err(error) = execute(&self.connection, "COMMIT", &[]) {
             tracing::warn!(%error, "a snapshot of the writer could not be left");
         }
@@ -240,7 +134,7 @@ impl Writer {
         let outcome = self.transaction(&all);
         meters::committed(all.len(), took.elapsed());
         if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
-            self.lost = true;
+            self.queue.lost = true;
         }
         if all.iter().any(touches_documents) {
             self.documents.touched();
@@ -254,28 +148,19 @@ impl Writer {
                 }
             }
             Ok((answers, head)) => {
-                self.succeeded(head);
+                self.queue.succeeded(head);
                 for ((waiting, _), answer) in waiting.into_iter().zip(answers) {
                     waiting(answer);
                 }
                 self.look_at_the_log();
             }
             Err(error) => {
-                self.lost |= matches!(error, StoreError::Unknown | StoreError::Io { .. } | StoreError::Corrupt { .. });
+                self.queue.failed(&error);
                 tracing::error!(%error, members = waiting.len(), "a batch of commits failed");
                 for (waiting, _) in waiting {
                     waiting(Err(error.clone()));
                 }
             }
-        }
-    }
-
-    fn succeeded(&mut self, head: Option<u64>) {
-        if std::mem::take(&mut self.lost) {
-            self.found.send_modify(|times| *times += 1);
-        }
-        if let Some(seq) = head {
-            self.feed_grew.send_replace(seq);
         }
     }
 
@@ -353,7 +238,7 @@ impl Writer {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader { connection: &self.connection, documents: &self.documents, age: None }
+        Reader { source: Source::Sqlite { connection: &self.connection, age: None }, documents: &self.documents }
     }
 
     /// What is expected is looked at before anything is written; then removals, rows, counters, the audit log.
@@ -499,21 +384,8 @@ impl Writer {
 
     fn append(&self, head: &mut Cursor, notices: &[Notice]) -> Result<Cursor, StoreError> {
         for notice in notices {
-            let event = serde_json::to_string(&notice.event).map_err(unwritable)?;
-            let concerns = serde_json::to_string(&notice.concerns).map_err(unwritable)?;
-            let chain: ChainHash = head.chain.then(&event);
-            *head = Cursor { seq: head.seq + 1, chain };
-            let sql = "INSERT INTO feed (seq, chain, event, concerns, at, forget_after) \
-                       VALUES ($1, $2, $3, $4, $5, $6)";
-            let params = [
-                number(head.seq)?,
-                Param::blob(chain.as_bytes()),
-                Param::owned(event),
-                Param::owned(concerns),
-                Param::time(notice.at),
-                Param::time(notice.event.forget_after()),
-            ];
-            execute(&self.connection, sql, &params).map_err(failed)?;
+            let sql = concat!("INSERT INTO feed (", event_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6)");
+            execute(&self.connection, sql, &append::next(head, notice)?).map_err(failed)?;
         }
         Ok(*head)
     }
@@ -521,12 +393,3 @@ impl Writer {
 
 /// Looking at the size of the log costs a microsecond: not after every commit.
 const LOOK_EVERY: u32 = 16;
-
-fn number(seq: u64) -> Result<Param<'static>, StoreError> {
-    i64::try_from(seq).map(Param::Int).map_err(|_| StoreError::Unstorable { table: "feed", column: "seq" })
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
-fn unwritable(error: serde_json::Error) -> StoreError {
-    StoreError::Io { what: error.to_string() }
-}

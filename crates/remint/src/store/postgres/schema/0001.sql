@@ -1,0 +1,173 @@
+-- Schema 1. Times are microseconds since the epoch. `rev` counts the writes of a row. Ids are 16 bytes; users and sessions
+-- are found by `slot`, the first eight of them as a number. Text that is a key is compared byte by byte.
+-- No index holds a column that a renewal changes, and pages of rows that are written again and again keep room for the
+-- next version: so it is written in the same page, and no index is touched.
+-- $SEED is replaced by the 16 random bytes that the history of this installation begins with.
+
+CREATE TABLE users (
+  slot         BIGINT NOT NULL PRIMARY KEY,
+  id           BYTEA  NOT NULL,
+  rev          BIGINT NOT NULL,
+  cv           BIGINT NOT NULL,
+  epoch        BIGINT NOT NULL,
+  epoch_reason TEXT   NOT NULL,
+  status       TEXT   NOT NULL,
+  attributes   TEXT   NOT NULL,
+  created_at   BIGINT NOT NULL,
+  phone_number TEXT
+) WITH (fillfactor = 90);
+
+CREATE TABLE identifiers (
+  text    TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  rev     BIGINT           NOT NULL,
+  user_id BYTEA            NOT NULL
+);
+
+CREATE INDEX identifiers_of_user ON identifiers (user_id);
+
+CREATE TABLE passwords (
+  user_id    BYTEA  NOT NULL PRIMARY KEY,
+  rev        BIGINT NOT NULL,
+  hash       TEXT   NOT NULL,
+  changed_at BIGINT NOT NULL
+);
+
+CREATE TABLE sessions (
+  slot          BIGINT NOT NULL PRIMARY KEY,
+  sid           BYTEA  NOT NULL,
+  rev           BIGINT NOT NULL,
+  user_id       BYTEA  NOT NULL,
+  client_id     TEXT   NOT NULL,
+  epoch         BIGINT NOT NULL,
+  ended_reason  TEXT,
+  ended_at      BIGINT,
+  policy        TEXT   NOT NULL,
+  cookie_hash   BYTEA,
+  generation    BIGINT,
+  branch        BIGINT,
+  parent_branch BIGINT,
+  kid           BIGINT,
+  salt          BYTEA,
+  delivered_at  BIGINT,
+  acked_at      BIGINT,
+  scope         TEXT   NOT NULL,
+  auth_time     BIGINT NOT NULL,
+  amr           TEXT   NOT NULL,
+  created_at    BIGINT NOT NULL,
+  last_seen     BIGINT NOT NULL,
+  idle_at       BIGINT NOT NULL,
+  absolute_at   BIGINT NOT NULL,
+  user_agent    TEXT   NOT NULL,
+  address       TEXT   NOT NULL,
+  bound_key     TEXT
+) WITH (fillfactor = 80);
+
+CREATE INDEX sessions_of_user ON sessions (user_id);
+
+CREATE TABLE clients (
+  id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  rev          BIGINT           NOT NULL,
+  longest_life BIGINT           NOT NULL,
+  document     TEXT             NOT NULL
+);
+
+CREATE INDEX clients_longest_life ON clients (longest_life);
+
+CREATE TABLE apis (
+  id       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  rev      BIGINT           NOT NULL,
+  audience TEXT COLLATE "C" NOT NULL UNIQUE,
+  document TEXT             NOT NULL
+);
+
+-- Rises, by an unforeseeable step, with every commit that touches clients or apis: what a node keeps of them in memory
+-- is good for one number, and a number that was lost with its commit does not come again.
+CREATE TABLE document_age (
+  one BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
+  age BIGINT NOT NULL
+);
+
+INSERT INTO document_age (one, age) VALUES (1, 1);
+
+CREATE TABLE attributes (
+  name     TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  rev      BIGINT           NOT NULL,
+  document TEXT             NOT NULL
+);
+
+CREATE TABLE keys (
+  kid        TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  rev        BIGINT           NOT NULL,
+  purpose    TEXT             NOT NULL,
+  state      TEXT             NOT NULL,
+  since      BIGINT           NOT NULL,
+  created_at BIGINT           NOT NULL,
+  sealed     BYTEA            NOT NULL,
+  public     TEXT
+);
+
+CREATE TABLE challenges (
+  id         BYTEA  NOT NULL PRIMARY KEY,
+  rev        BIGINT NOT NULL,
+  user_id    BYTEA  NOT NULL,
+  purpose    TEXT   NOT NULL,
+  target     TEXT   NOT NULL,
+  salt       BYTEA  NOT NULL,
+  hash       BYTEA  NOT NULL,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL
+);
+
+CREATE INDEX challenges_expired ON challenges (expires_at);
+
+CREATE TABLE senders (
+  name     TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  rev      BIGINT           NOT NULL,
+  document TEXT             NOT NULL,
+  sealed   BYTEA            NOT NULL
+);
+
+CREATE TABLE counters (
+  key        TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  count      BIGINT           NOT NULL,
+  started_at BIGINT           NOT NULL,
+  expires_at BIGINT           NOT NULL
+) WITH (fillfactor = 80);
+
+CREATE TABLE feed (
+  seq          BIGINT NOT NULL PRIMARY KEY,
+  chain        BYTEA  NOT NULL,
+  event        TEXT   NOT NULL,
+  concerns     TEXT   NOT NULL,
+  at           BIGINT NOT NULL,
+  forget_after BIGINT NOT NULL
+);
+
+CREATE INDEX feed_alive ON feed (forget_after, seq);
+
+CREATE TABLE feed_head (
+  one    BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
+  seq    BIGINT NOT NULL,
+  chain  BYTEA  NOT NULL,
+  origin BYTEA  NOT NULL
+) WITH (fillfactor = 20);
+
+INSERT INTO feed_head (one, seq, chain, origin) VALUES (1, 0, $SEED, $SEED);
+
+-- The database numbers entries; the number orders what was written at one time. No renewal writes one.
+CREATE TABLE audit (
+  seq       BIGINT           NOT NULL GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+  at        BIGINT           NOT NULL,
+  act       TEXT COLLATE "C" NOT NULL,
+  actor     TEXT COLLATE "C" NOT NULL,
+  target    TEXT COLLATE "C" NOT NULL,
+  client_id TEXT,
+  sid       BYTEA,
+  address   TEXT             NOT NULL,
+  reason    TEXT,
+  names     TEXT             NOT NULL
+);
+
+CREATE INDEX audit_at ON audit (at, seq);
+CREATE INDEX audit_of_target ON audit (target, at, seq);
+CREATE INDEX audit_of_actor ON audit (actor, at, seq);

@@ -1,0 +1,266 @@
+//! One connection, driven by the thread that owns it: statements are prepared once, and those that need not wait for each
+//! other travel together. Never waits longer than its patience, and after that never says what became of a statement.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::future::{try_join, try_join_all, try_join3};
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::config::Host;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
+
+use super::column::Column;
+use super::trouble::Trouble;
+use crate::store::documents::Age;
+use crate::store::record::Param;
+
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const AGE: &str = "SELECT age FROM document_age WHERE one = 1";
+
+/// Statements of rows by their keys: a table that has grown since its plan was made is still not read from end to end.
+const BY_KEY: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+
+/// Where the database is, and how long it is waited for.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) config: Config,
+    pub(super) patience: Duration,
+}
+
+impl Place {
+    /// `url` with limits to every wait: a statement that nobody waits for any more ends, and gives back what it holds.
+    pub(super) fn new(url: &str, patience: Duration) -> Result<Self, Error> {
+        let mut config: Config = url.parse()?;
+        let patience_ms = patience.as_millis().max(1);
+        let within = (patience_ms * 3 / 4).max(1); // the server's word is to come before its silence is one
+        let options = format!(
+            "{} {BY_KEY} -c statement_timeout={within} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
+            config.get_options().unwrap_or_default(),
+            (within / 2).max(1),
+            patience_ms * 2,
+        );
+        config.options(options.trim()).keepalives_idle(Duration::from_secs(10)).tcp_user_timeout(patience);
+        config.connect_timeout((patience / 2).min(Duration::from_secs(2)));
+        if config.get_application_name().is_none() {
+            config.application_name("remint");
+        }
+        Ok(Self { config, patience })
+    }
+}
+
+/// Which database it is, for people; never a password.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.config.get_dbname().or(self.config.get_user()).unwrap_or("(unnamed)"))?;
+        for (i, host) in self.config.get_hosts().iter().enumerate() {
+            let before = if i == 0 { " at " } else { ", " };
+            match host {
+                Host::Tcp(name) => write!(f, "{before}{name}")?,
+                Host::Unix(path) => write!(f, "{before}{}", path.display())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the statements of a session are part of.
+#[derive(Clone, Copy)]
+enum Scope {
+    /// Each is by itself.
+    None,
+    /// One statement, and no other: it is a snapshot by itself.
+    One { asked: bool },
+    /// The next statement begins a snapshot.
+    ToBegin,
+    /// A snapshot in which clients and apis have this age.
+    Snapshot(Age),
+    /// A transaction that writes.
+    Writing,
+}
+
+/// A connection and all that belongs to it.
+pub(in crate::store) struct Session {
+    runtime: Runtime,
+    client: Client,
+    patience: Duration,
+    statements: RefCell<HashMap<&'static str, Statement>>,
+    scope: Cell<Scope>,
+    broken: Cell<bool>,
+}
+
+impl Session {
+    pub(super) fn open(place: &Place) -> Result<Self, Trouble> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| Trouble::lost(&error))?;
+        let connected =
+            runtime.block_on(async { tokio::time::timeout(place.patience, place.config.connect(NoTls)).await });
+        let (client, connection) = connected.map_err(|_| Trouble::silent())??;
+        runtime.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %Trouble::from(error), "a connection to the database ended");
+            }
+        });
+        Ok(Self {
+            runtime,
+            client,
+            patience: place.patience,
+            statements: RefCell::default(),
+            scope: Cell::new(Scope::None),
+            broken: Cell::new(false),
+        })
+    }
+
+    /// Whether it is of no use any more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.get() || self.client.is_closed()
+    }
+
+    /// What follows is one statement.
+    pub(super) fn begin_one(&self) {
+        self.scope.set(Scope::One { asked: false });
+    }
+
+    /// What follows sees one snapshot.
+    pub(super) fn begin_snapshot(&self) {
+        self.scope.set(Scope::ToBegin);
+    }
+
+    /// Leaves the snapshot, or gives up what was being written.
+    pub(super) fn leave(&self) {
+        let left = match self.scope.replace(Scope::None) {
+            Scope::Snapshot(_) | Scope::Writing => self.run(self.client.batch_execute("ROLLBACK")),
+            Scope::None | Scope::One { .. } | Scope::ToBegin => Ok(()),
+        };
+        if left.is_err() {
+            self.broken.set(true);
+        }
+    }
+
+    /// The age of clients and apis in this snapshot; none where there is no snapshot that others see too.
+    pub(in crate::store) fn age(&self) -> Result<Option<Age>, Trouble> {
+        match self.scope.get() {
+            Scope::Snapshot(age) => Ok(Some(age)),
+            Scope::ToBegin => self.run(async {
+                let age = self.prepared(AGE).await?;
+                let begun = try_join(self.client.batch_execute(SNAPSHOT), self.client.query_one(&age, &[]));
+                self.begun(&begun.await?.1).map(Some)
+            }),
+            Scope::None | Scope::One { .. } | Scope::Writing => Ok(None),
+        }
+    }
+
+    fn begun(&self, age: &Row) -> Result<Age, Error> {
+        let age = Age::stored(age.try_get(0)?);
+        self.scope.set(Scope::Snapshot(age));
+        Ok(age)
+    }
+
+    /// The rows that a statement answers.
+    pub(in crate::store) fn rows(&self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, Trouble> {
+        if let Scope::One { asked } = self.scope.get() {
+            if asked {
+                return Err(Trouble::Failed(crate::store::StoreError::Io { what: "asked more than it said".into() }));
+            }
+            self.scope.set(Scope::One { asked: true });
+        }
+        let params: Vec<_> = params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
+        self.run(async {
+            let statement = self.prepared(sql).await?;
+            if !matches!(self.scope.get(), Scope::ToBegin) {
+                return self.client.query(&statement, &params).await;
+            }
+            let age = self.prepared(AGE).await?;
+            let begin = self.client.batch_execute(SNAPSHOT);
+            let asked = (self.client.query_one(&age, &[]), self.client.query(&statement, &params));
+            let ((), age, rows) = try_join3(begin, asked.0, asked.1).await?; // sent in this order
+            self.begun(&age)?;
+            Ok(rows)
+        })
+    }
+
+    /// Begins to write, and asks all these at once.
+    pub(super) fn begin_writing(&self, asked: &[Call<'_>]) -> Result<Vec<Vec<Row>>, Trouble> {
+        self.scope.set(Scope::Writing);
+        self.run(async {
+            let statements = self.all_prepared(asked).await?;
+            let params = asked.iter().map(Call::params).collect::<Vec<_>>();
+            let rows = statements.iter().zip(&params).map(|(statement, params)| self.client.query(statement, params));
+            try_join(self.client.batch_execute(WRITING), in_order(rows)).await.map(|((), rows)| rows)
+        })
+    }
+
+    /// Runs all these at once; how many rows each of them changed.
+    pub(super) fn execute(&self, calls: &[Call<'_>]) -> Result<Vec<u64>, Trouble> {
+        self.run(async {
+            let statements = self.all_prepared(calls).await?;
+            let params = calls.iter().map(Call::params).collect::<Vec<_>>();
+            let done = statements.iter().zip(&params).map(|(statement, params)| self.client.execute(statement, params));
+            in_order(done).await
+        })
+    }
+
+    /// Commits what was written. Where the answer does not come, nobody knows what became of it.
+    pub(super) fn commit(&self) -> Result<(), Trouble> {
+        self.scope.set(Scope::None);
+        self.run(self.client.batch_execute("COMMIT")).map_err(Trouble::of_commit)
+    }
+
+    /// Statements as they stand, several of them, outside of everything.
+    pub(super) fn script(&self, sql: &str) -> Result<(), Trouble> {
+        self.run(self.client.batch_execute(sql))
+    }
+
+    async fn all_prepared(&self, calls: &[Call<'_>]) -> Result<Vec<Statement>, Error> {
+        let mut all = Vec::with_capacity(calls.len());
+        for call in calls {
+            all.push(self.prepared(call.sql).await?);
+        }
+        Ok(all)
+    }
+
+    async fn prepared(&self, sql: &'static str) -> Result<Statement, Error> {
+        if let Some(known) = self.statements.borrow().get(sql) {
+            return Ok(known.clone());
+        }
+        let statement = self.client.prepare(sql).await?;
+        self.statements.borrow_mut().insert(sql, statement.clone());
+        Ok(statement)
+    }
+
+    fn run<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Trouble> {
+        let done = self.runtime.block_on(async { tokio::time::timeout(self.patience, work).await });
+        let done = done.map_err(|_| Trouble::silent()).and_then(|done| done.map_err(Trouble::from));
+        if matches!(done, Err(Trouble::Lost(_))) {
+            self.broken.set(true);
+        }
+        done
+    }
+}
+
+/// More than so many are polled in no particular order by what joins them.
+const JOINED: usize = 24;
+
+/// All of them, sent in their order without waiting for each other.
+async fn in_order<T>(all: impl Iterator<Item = impl Future<Output = Result<T, Error>>>) -> Result<Vec<T>, Error> {
+    let (mut all, mut done) = (all.peekable(), Vec::new());
+    while all.peek().is_some() {
+        done.extend(try_join_all(all.by_ref().take(JOINED)).await?);
+    }
+    Ok(done)
+}
+
+/// A statement over whole columns of values.
+pub(super) struct Call<'a> {
+    pub(super) sql: &'static str,
+    pub(super) columns: Vec<Column<'a>>,
+}
+
+impl Call<'_> {
+    fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.columns.iter().map(|column| column as &(dyn ToSql + Sync)).collect()
+    }
+}

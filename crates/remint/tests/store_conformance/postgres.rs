@@ -1,0 +1,278 @@
+//! What PostgreSQL's store promises beside: several nodes on one database, and what becomes of connections that are lost.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use remint::store::{
+    ClientById, Commit, Counter, FeedAfter, FeedHead, OpenError, SessionById, Store, StoreError, StoreOptions, UserById,
+};
+use remint_core::change::{Changes, Row, Take, Taken};
+use remint_core::client::Client;
+use remint_core::event::{ChainHash, Cursor};
+use remint_core::rev::Rev;
+use remint_core::time::Timestamp;
+use remint_core::user::User;
+
+use crate::cluster::Cluster;
+use crate::promises::done;
+use crate::proxy::{Proxy, Wire};
+use crate::samples::{SEED, client, ended, session, sid, uid, user};
+use crate::{Fixture, PostgresDatabase};
+
+fn new_user(n: u32) -> Changes {
+    Changes::none().write(Row::User(user(n)))
+}
+
+async fn cv(store: &Store) -> u64 {
+    store.read(UserById(uid(1))).await.unwrap().unwrap().cv
+}
+
+/// One more for the claims version of user 1, however often somebody else is first. The `rev` that was written over.
+async fn raised(store: Store) -> i64 {
+    let mut seen = store.read(UserById(uid(1))).await.unwrap().unwrap();
+    loop {
+        let changes = Changes::none().write(Row::User(seen.with_new_cv())).notice(ended(1, 1, 9));
+        match store.commit(changes).await.unwrap() {
+            Commit::Done { .. } => return seen.rev.number(),
+            Commit::Conflict { current, .. } => match current.map(|row| *row) {
+                Some(Row::User(current)) => seen = current,
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_nodes_lose_nothing_of_each_other_and_share_one_feed() {
+    let at = PostgresDatabase::new();
+    let nodes = [at.open(), at.open()];
+    done(&nodes[0], new_user(1)).await;
+    let won = join_all((0..40).map(|n| tokio::spawn(raised(nodes[n % 2].clone())))).await;
+    let won: BTreeSet<i64> = won.into_iter().map(Result::unwrap).collect();
+    assert_eq!(won, (1..=40).collect(), "each rev was written over once");
+    assert_eq!((cv(&nodes[0]).await, cv(&nodes[1]).await), (41, 41));
+    let mut history = Cursor { seq: 0, chain: ChainHash::origin(SEED) };
+    for entry in nodes[1].read(FeedAfter { seq: 0, limit: 99 }).await.unwrap() {
+        history = Cursor { seq: history.seq + 1, chain: history.chain.then(&entry.text) };
+        assert_eq!(entry.cursor, history, "gapless, and one chain");
+    }
+    assert_eq!((history.seq, nodes[0].read(FeedHead).await.unwrap()), (40, history));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_two_nodes_make_at_once_is_made_once_and_counted_by_both() {
+    let at = PostgresDatabase::new();
+    let nodes = [at.open(), at.open()];
+    let attempts = (0..200_u32).map(|n| {
+        let store = nodes[n as usize % 2].clone();
+        tokio::spawn(async move {
+            let take = Take {
+                key: "log-in ada".into(),
+                limit: 7,
+                window: Duration::from_secs(60),
+                at: Timestamp::from_secs(100),
+            };
+            let made = store.commit(new_user(n / 2)).await.unwrap();
+            let (taken, _) = done(&store, Changes::none().take(take)).await;
+            (matches!(made, Commit::Done { .. }), matches!(taken[..], [Taken::Allowed { .. }]))
+        })
+    });
+    let all: Vec<_> = join_all(attempts).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(all.iter().filter(|(made, _)| *made).count(), 100, "each of a hundred users by one of two");
+    assert_eq!(all.iter().filter(|(_, allowed)| *allowed).count(), 7);
+    assert_eq!(nodes[0].read(Counter("log-in ada".into())).await.unwrap().unwrap().count, 7);
+}
+
+#[tokio::test]
+async fn a_client_that_one_node_changed_is_never_answered_from_the_memory_of_another() {
+    let at = PostgresDatabase::new();
+    let (here, there) = (at.open(), at.open());
+    done(&here, Changes::none().write(Row::Client(client("demo")))).await;
+    for round in 1..30 {
+        let known = there.read(ClientById(client("demo").id)).await.unwrap().unwrap();
+        assert_eq!(known.rev, Rev::from_stored(round));
+        let changed = Client { pv: known.pv + 1, ..(*known).clone() };
+        done(&here, Changes::none().write(Row::Client(changed))).await;
+    }
+}
+
+#[tokio::test]
+async fn what_one_node_appends_to_the_feed_wakes_the_other() {
+    let at = PostgresDatabase::new();
+    let (here, there) = (at.open(), at.open());
+    let mut grew = there.feed_grew();
+    assert_eq!(*grew.borrow_and_update(), 0);
+    done(&here, Changes::none().notice(ended(1, 1, 9)).notice(ended(2, 1, 9))).await;
+    bounded(grew.changed()).await.unwrap();
+    assert_eq!(*grew.borrow(), 2);
+}
+
+#[tokio::test]
+async fn connections_that_the_database_ends_are_made_anew_and_nobody_notices() {
+    let at = PostgresDatabase::new();
+    let store = at.open();
+    done(&store, new_user(1)).await;
+    for n in 2..6 {
+        assert_eq!(cv(&store).await, 1);
+        at.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'remint'");
+        if n % 2 == 0 {
+            assert_eq!(cv(&store).await, 1, "a question is asked anew");
+        }
+        done(&store, new_user(n)).await;
+    }
+}
+
+/// A store whose wire to its database a test can break, and one that has a sound one.
+async fn through_a_proxy(at: &PostgresDatabase, longest_wait: Duration) -> (Proxy, Store, Store) {
+    let proxy = Proxy::to(Cluster::shared().port()).await;
+    let url = at.url().replace(&Cluster::shared().port().to_string(), &proxy.port.to_string());
+    let options = StoreOptions { longest_wait, ..StoreOptions::default() };
+    let opened = tokio::task::spawn_blocking(move || Store::connect(&url, options, SEED).unwrap());
+    (proxy, opened.await.unwrap(), at.open())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_commit_whose_answer_is_lost_is_unknown_and_the_store_says_when_the_database_is_found_again() {
+    for (wire, written) in [(Wire::BreaksBeforeCommit, false), (Wire::BreaksAfterCommit, true)] {
+        let at = PostgresDatabase::new();
+        let (proxy, store, sound) = through_a_proxy(&at, Duration::from_secs(5)).await;
+        let mut found = store.lost_and_found();
+        done(&store, new_user(1)).await;
+        proxy.set(wire);
+        assert_eq!(store.commit(new_user(2)).await, Err(StoreError::Unknown), "{wire:?}");
+        assert_eq!(sound.read(UserById(uid(2))).await.unwrap().is_some(), written, "{wire:?}");
+        proxy.set(Wire::Sound);
+        bounded(found.changed()).await.unwrap();
+        assert_eq!(*found.borrow(), 1, "lost, and found again");
+        done(&store, new_user(3)).await;
+    }
+}
+
+/// What comes well within ten seconds.
+async fn bounded<T>(answer: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), answer).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_that_is_away_is_an_error_soon_and_works_again_when_it_is_back() {
+    let at = PostgresDatabase::new();
+    let (proxy, store, _) = through_a_proxy(&at, Duration::from_millis(500)).await;
+    done(&store, new_user(1)).await;
+    for (round, wire) in (2..).zip([Wire::Down, Wire::Silent]) {
+        assert_eq!(cv(&store).await, 1);
+        proxy.set(wire);
+        let read = bounded(async { store.read(UserById(uid(1))).await.map(drop) });
+        let (read, write) = tokio::join!(read, bounded(async { store.commit(new_user(round)).await.map(drop) }));
+        for answer in [read, write] {
+            assert!(matches!(answer, Err(StoreError::Io { .. } | StoreError::Busy)), "{wire:?}: {answer:?}");
+        }
+        let mut found = store.lost_and_found();
+        found.borrow_and_update();
+        proxy.set(Wire::Sound);
+        bounded(found.changed()).await.unwrap();
+        assert_eq!(store.read(UserById(uid(round))).await.unwrap(), None, "what was refused is not there");
+        done(&store, new_user(round)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_row_that_somebody_keeps_locked_is_busy_and_the_rest_goes_on_afterwards() {
+    let at = PostgresDatabase::new();
+    let store = at.open_with(StoreOptions { longest_wait: Duration::from_millis(800), ..StoreOptions::default() });
+    done(&store, new_user(1)).await;
+    let (other, connection) = tokio_postgres::connect(&at.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    other.batch_execute("BEGIN; SELECT rev FROM users FOR UPDATE").await.unwrap();
+    let seen = store.read(UserById(uid(1))).await.unwrap().unwrap();
+    let raised = Changes::none().write(Row::User(seen.with_new_cv()));
+    assert_eq!(store.commit(raised.clone()).await, Err(StoreError::Busy));
+    assert_eq!(cv(&store).await, 1, "readers are not held up");
+    other.batch_execute("ROLLBACK").await.unwrap();
+    done(&store, raised).await;
+}
+
+#[tokio::test]
+async fn a_value_that_the_database_refuses_harms_its_own_commit_alone() {
+    let at = PostgresDatabase::new();
+    let store = at.open();
+    let with_nul =
+        |n| Row::Session(remint_core::session::Session { bound_key: Some("\0".into()), ..session(n, &user(1)) });
+    let all = (0..40).map(|n| {
+        let row = if n % 4 == 0 { with_nul(n) } else { Row::Session(session(n, &user(1))) };
+        store.commit(Changes::none().write(row))
+    });
+    for (n, answer) in join_all(all).await.into_iter().enumerate() {
+        match n % 4 {
+            0 => assert!(matches!(answer, Err(StoreError::Io { .. })), "{answer:?}"),
+            _ => assert!(matches!(answer, Ok(Commit::Done { .. })), "{answer:?}"),
+        }
+    }
+    assert_eq!(store.read(SessionById(sid(4))).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_renewal_is_written_in_its_page_and_touches_no_index() {
+    let at = PostgresDatabase::new();
+    let store = at.open();
+    let all = |rev| {
+        let rev = Rev::from_stored(rev);
+        (0..50).map(move |n| Row::Session(remint_core::session::Session { rev, ..session(n, &user(1)) }))
+    };
+    for rev in 0..5 {
+        for row in all(rev) {
+            done(&store, Changes::none().write(row)).await;
+        }
+    }
+    store.close().await; // a connection tells what it did when it ends
+    let counts = "SELECT n_tup_upd || ' ' || n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'";
+    assert_eq!(at.ask(counts), ["200 200"]);
+}
+
+fn refused(at: &PostgresDatabase) -> OpenError {
+    match Store::connect(&at.url(), StoreOptions::default(), SEED) {
+        Ok(_) => panic!("{} was opened", at.url()),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn a_database_of_another_program_or_of_a_later_version_is_refused_by_name_and_left_alone() {
+    let theirs = PostgresDatabase::new();
+    theirs.ask("CREATE TABLE theirs (x BIGINT)");
+    let error = refused(&theirs);
+    assert!(matches!(error, OpenError::ForeignTables { .. }), "{error}");
+    assert_eq!(theirs.ask("SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'"), ["1"]);
+    let later = PostgresDatabase::new();
+    drop(later.open());
+    later.ask("UPDATE remint_schema SET version = version + 1");
+    let error = refused(&later);
+    assert!(matches!(error, OpenError::NewerDatabase { found, known, .. } if found == known + 1), "{error}");
+    assert!(error.to_string().contains("install a newer version"), "{error}");
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_refused_without_its_password() {
+    let url = "postgres://me:hunter2@127.0.0.1:1/nothing";
+    let error = Store::connect(url, StoreOptions::default(), SEED).err().unwrap().to_string();
+    assert!(error.contains("`nothing` at 127.0.0.1") && !error.contains("hunter2"), "{error}");
+    let error = Store::connect("postgres://a:hunter2@[", StoreOptions::default(), SEED).err().unwrap().to_string();
+    assert!(error.contains("postgres://USER@HOST/DATABASE") && !error.contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn nodes_that_open_an_empty_database_at_once_make_it_once() {
+    let at = PostgresDatabase::new();
+    let opened = (0..4).map(|n| {
+        let url = at.url();
+        tokio::task::spawn_blocking(move || Store::connect(&url, StoreOptions::default(), [n; 16]).unwrap())
+    });
+    let nodes: Vec<_> = join_all(opened).await.into_iter().map(Result::unwrap).collect();
+    let mut heads = Vec::new();
+    for node in &nodes {
+        heads.push(node.read(FeedHead).await.unwrap());
+    }
+    assert!(heads.iter().all(|head| *head == heads[0]), "one history");
+    done(&nodes[3], Changes::none().write(Row::User(User { cv: 7, ..user(1) }))).await;
+    assert_eq!(cv(&nodes[0]).await, 7);
+}
