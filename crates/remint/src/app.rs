@@ -147,14 +147,14 @@ impl App {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, StartError> {
-        let options = StoreOptions { longest_wait: settings.timing.server_deadline, ..StoreOptions::default() };
-        data_is_not_lost(&settings.data)?;
-        let store = Store::open(&settings.data.join(DATA_FILE), options, entropy.bytes())?;
+        let store = store(&settings, &entropy)?;
         no_api_is_the_issuer(&store, &settings.issuer).await?;
         let data_is_new = store.read(Keys).await?.is_empty();
         let (lives, timing) = (settings.keys, settings.timing);
         let keyring = Keyring::open(store.clone(), master, clock.clone(), entropy.clone(), lives, timing).await?;
-        mark_begun(&settings.data)?;
+        if settings.database.is_none() {
+            mark_begun(&settings.data)?;
+        }
         let doubt = Doubt::at_start(clock.now(), data_is_new);
         let hub = Hub::open(store.clone()).await?;
         Ok(Self(Arc::new(Parts {
@@ -185,6 +185,16 @@ impl App {
     pub async fn horizon(&self) -> Result<Duration, StoreError> {
         Ok(notice::horizon(self.store.read(LongestLife).await?, &self.settings.timing))
     }
+}
+
+/// The database, or the file in the data directory.
+fn store(settings: &Settings, entropy: &Entropy) -> Result<Store, StartError> {
+    let options = StoreOptions { longest_wait: settings.timing.server_deadline, ..StoreOptions::default() };
+    if let Some(database) = &settings.database {
+        return Ok(Store::connect(database.reveal(), options, entropy.bytes())?);
+    }
+    data_is_not_lost(&settings.data)?;
+    Ok(Store::open(&settings.data.join(DATA_FILE), options, entropy.bytes())?)
 }
 
 /// Without its file a directory looks like a new one, and a server that began anew there would log everybody out.

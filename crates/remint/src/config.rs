@@ -216,8 +216,11 @@ impl Reading<'_> {
         let issuer: Option<Issuer> = self.required(Key::PublicUrl);
         let data: Option<PathBuf> = self.required(Key::Data);
         let data = data.filter(|data| self.fit_for_serve(data));
-        let proxies = self.proxies();
+        let (proxies, database) = (self.proxies(), self.parsed(Key::Database, |text| text.parse().ok()));
         let mut settings = Settings::new(issuer?, data?);
+        if let Some(database) = database {
+            settings = settings.with_database(database);
+        }
         settings.trusted_proxies = proxies;
         let limits = &mut settings.limits;
         limits.logins_per_account = self.positive(Key::LoginsPerAccount, limits.logins_per_account);

@@ -30,6 +30,9 @@ pub enum RestoreError {
     /// There is data already.
     #[error("{} is there already, and nothing is overwritten: name another --data, or move it away", .0.display())]
     Exists(PathBuf),
+    /// The data is not to be in the data directory.
+    #[error("`database` is set: a database is restored by its own means, pg_restore or a replica")]
+    Database,
     /// The copy cannot be used.
     #[error(transparent)]
     Backup(#[from] BadBackup),
@@ -75,6 +78,9 @@ pub async fn restore(
     (clock, entropy): (Clock, Entropy),
     end_sessions: bool,
 ) -> Result<Restored, RestoreError> {
+    if settings.database.is_some() {
+        return Err(RestoreError::Database);
+    }
     let examined = store::examine(file)?;
     make_private(&settings.data)?;
     let place = settings.data.join(DATA_FILE);

@@ -284,13 +284,49 @@ impl Default for KeyLives {
     }
 }
 
+/// How far apart the clocks of nodes on one database may lie.
+const CLOCK_SKEW: Duration = Duration::from_secs(5);
+
+/// Where a PostgreSQL database is, and who opens it. A password may stand in it, so it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Database(String);
+
+impl Database {
+    /// The URL, password included.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text does not say where a database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a URL like postgres://remint@db.example/remint")]
+pub struct BadDatabase;
+
+impl FromStr for Database {
+    type Err = BadDatabase;
+
+    fn from_str(text: &str) -> Result<Self, BadDatabase> {
+        let read = text.parse::<tokio_postgres::Config>().map_err(|_| BadDatabase)?;
+        if read.get_hosts().is_empty() { Err(BadDatabase) } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Database(..)")
+    }
+}
+
 /// Everything that an installation is told when it starts.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The public URL.
     pub issuer: Issuer,
-    /// Where the data lies.
+    /// Where the data lies; with a database, the socket of the command line alone.
     pub data: PathBuf,
+    /// The database that keeps the data in place of a file.
+    pub database: Option<Database>,
     /// Deadlines, clock skew and quantum.
     pub timing: Timing,
     /// The client timeout that new refresh policies and the feed's first event carry.
@@ -314,11 +350,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// These, with the data in a database. Several nodes may write to it, so their clocks may lie apart (S).
+    #[must_use]
+    pub fn with_database(self, database: Database) -> Self {
+        let timing = Timing { clock_skew: CLOCK_SKEW, ..self.timing };
+        Self { database: Some(database), timing, ..self }
+    }
+
     /// An installation with the defaults.
     pub fn new(issuer: Issuer, data: PathBuf) -> Self {
         Self {
             issuer,
             data,
+            database: None,
             timing: Timing::default(),
             client_timeout: remint_core::policy::CLIENT_TIMEOUT,
             leeway: Duration::from_secs(5),

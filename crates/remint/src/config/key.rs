@@ -10,6 +10,8 @@ pub enum Key {
     PublicUrl,
     /// The data directory.
     Data,
+    /// The database, where the data is not kept in the data directory.
+    Database,
     /// The file of the master key.
     MasterKeyFile,
     /// Where the server answers.
@@ -64,9 +66,10 @@ pub enum Key {
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::PublicUrl,
         Self::Data,
+        Self::Database,
         Self::MasterKeyFile,
         Self::Listen,
         Self::OperationsListen,
@@ -137,6 +140,7 @@ impl Key {
         match self {
             Self::PublicUrl
             | Self::Data
+            | Self::Database
             | Self::MasterKeyFile
             | Self::TrustedProxies
             | Self::TracesUrl
@@ -176,6 +180,11 @@ impl Key {
                 "https://host, with :port and a path if need be (http for localhost only), without query, fragment and trailing slash",
             ),
             Self::Data => ("data", "the directory in which the server keeps its data", "a directory"),
+            Self::Database => (
+                "database",
+                "the PostgreSQL database that keeps the data in place of a file in the data directory",
+                "a URL like postgres://remint@db.example/remint, or a list of settings like host=/run/postgresql",
+            ),
             Self::MasterKeyFile => ("master_key_file", "the file of the master key", "a file"),
             Self::Listen => ("listen", "where the server answers", ADDRESS),
             Self::OperationsListen => ("operations_listen", "where the server answers operators", ADDRESS),

@@ -32,8 +32,8 @@ pub fn show(flags: &Flags, environment: &Environment, effective: bool) -> Result
 
 fn shown(sources: &Sources, key: Key, effective: bool) -> Option<Shown> {
     let (value, source) = match sources.value(key) {
-        // The address of a webhook is often its own password.
-        Some(found) if key == Key::SmsWebhookUrl => (HIDDEN.to_owned(), found.origin.clone()),
+        // The address of a webhook is often its own password, and that of a database holds one.
+        Some(found) if matches!(key, Key::SmsWebhookUrl | Key::Database) => (HIDDEN.to_owned(), found.origin.clone()),
         Some(found) => (found.values.join(","), found.origin.clone()),
         None if effective => (key.default_text().unwrap_or_default().to_owned(), "default".to_owned()),
         None => return None,

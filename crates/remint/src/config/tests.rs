@@ -252,6 +252,21 @@ fn what_is_shown_as_a_default_is_the_default() {
 }
 
 #[test]
+fn a_database_makes_room_for_clocks_that_lie_apart_and_its_password_is_never_shown() {
+    assert_eq!(scene().complete().load().unwrap().settings.timing.clock_skew, Duration::ZERO);
+    let with = scene().complete().env("REMINT_DATABASE", "postgres://remint:hunter2@db.example/remint");
+    let settings = with.load().unwrap().settings;
+    assert_eq!(settings.timing.clock_skew, Duration::from_secs(5));
+    let environment = with.environment.iter().cloned().collect();
+    let shown = show(&with.flags, &environment, true).unwrap();
+    assert!(!format!("{settings:?} {shown:?}").contains("hunter2"));
+    for wrong in ["", "mysql://remint:hunter2@db.example", "postgres://", "hunter2"] {
+        let refused = scene().complete().flag(Key::Database, wrong).refused();
+        assert!(refused.contains("postgres://remint@db.example/remint") && !refused.contains("hunter2"), "{refused}");
+    }
+}
+
+#[test]
 fn a_collector_is_named_by_a_url_without_a_password_and_only_where_traces_are_built_in() {
     for wrong in
         ["127.0.0.1:4318", "ftp://collector", "http://", "http://user:secret@collector/v1/traces", "http://a b"]

@@ -47,6 +47,10 @@ async fn reload(State(app): State<App>) -> Result<Response, AdminError> {
 /// A copy of the whole store as it stands, as one SQLite file. It is made first and then sent, so that a slow reader
 /// holds nobody up; of the copy nothing is left behind.
 async fn backup(State(app): State<App>) -> Result<Response, AdminError> {
+    if app.settings.database.is_some() {
+        let why = "the data is in a database: back it up by its own means, pg_dump or a replica".to_owned();
+        return Err(AdminError::Invalid { field: None, why });
+    }
     let path = app.settings.data.join(UNFINISHED);
     let mut unfinished = Unfinished::begin(path).map_err(disk)?.ok_or_else(|| AdminError::Exists {
         what: "copy",

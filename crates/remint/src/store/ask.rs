@@ -2,6 +2,7 @@
 //! snapshot. Never writes, and never turns a failure into "not found": `None` says that the row is not there.
 
 use std::ops::ControlFlow;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,12 @@ pub trait Question: Send + 'static {
 
     /// The answer, where memory has it and nothing was committed since that could change it.
     fn remembered(&self, _: &Documents) -> Option<Self::Answer> {
+        None
+    }
+
+    /// The session that it asks for first, with the user whose it is. A store that is asked many questions at once may
+    /// fetch all of these together.
+    fn session(&self) -> Option<SessionId> {
         None
     }
 
@@ -98,6 +105,14 @@ impl Source<'_> {
         Ok(())
     }
 
+    /// The row of a key, or that there is none, where it was fetched with others in this snapshot.
+    fn fetched(self, key: &RowKey) -> Option<Option<Rc<tokio_postgres::Row>>> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres(session) => session.fetched(key),
+        }
+    }
+
     fn age(self) -> Result<Option<Age>, StoreError> {
         match self {
             Self::Sqlite { age, .. } => Ok(age),
@@ -146,11 +161,19 @@ impl Reader<'_> {
     }
 
     fn session(&self, sid: SessionId) -> Result<Option<Session>, StoreError> {
+        if let Some(fetched) = self.source.fetched(&RowKey::Session(sid)) {
+            return fetched
+                .map(|row| decoded("sessions", Record::of(Answer::Postgres(&row)), rows::session))
+                .transpose();
+        }
         let table = rows::SESSIONS;
         self.one(table.name, table.select, &rows::slotted(sid.as_bytes()), rows::session)
     }
 
     pub(super) fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        if let Some(fetched) = self.source.fetched(&RowKey::User(id)) {
+            return fetched.map(|row| decoded("users", Record::of(Answer::Postgres(&row)), rows::user)).transpose();
+        }
         let table = rows::USERS;
         self.one(table.name, table.select, &rows::slotted(id.as_bytes()), rows::user)
     }
@@ -230,6 +253,10 @@ impl<Q: Question> Question for BeforeCommit<Q> {
     type Answer = Q::Answer;
     const BEFORE_COMMIT: bool = true;
 
+    fn session(&self) -> Option<SessionId> {
+        self.0.session()
+    }
+
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         self.0.ask(reader)
     }
@@ -270,6 +297,10 @@ pub struct Held {
 
 impl Question for Holding {
     type Answer = Option<Held>;
+
+    fn session(&self) -> Option<SessionId> {
+        Some(self.0)
+    }
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         let Some(session) = reader.session(self.0)? else { return Ok(None) };

@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use remint_core::change::{Changes, Row, RowKey};
+use remint_core::id::SessionId;
 use tokio::sync::{oneshot, watch};
 
 use super::Commit;
@@ -54,6 +55,8 @@ pub(super) enum Answered {
 
 /// A question, and who waits for the answer.
 pub(super) trait Asked: Send {
+    /// As [`Question::session`].
+    fn session(&self) -> Option<SessionId>;
     /// Asks in the snapshot of `reader`.
     fn ask(self: Box<Self>, reader: &mut Reader<'_>) -> Answered;
     /// Answers that it cannot be.
@@ -67,6 +70,10 @@ pub(super) struct Asking<Q: Question> {
 }
 
 impl<Q: Question> Asked for Asking<Q> {
+    fn session(&self) -> Option<SessionId> {
+        self.question.session()
+    }
+
     fn ask(self: Box<Self>, reader: &mut Reader<'_>) -> Answered {
         match self.question.ask(reader) {
             Ok(found) => {
@@ -96,6 +103,10 @@ where
     D: FnOnce(Q::Answer) -> (Changes, T) + Send + 'static,
     T: Send + 'static,
 {
+    fn session(&self) -> Option<SessionId> {
+        self.question.session()
+    }
+
     fn ask(self: Box<Self>, reader: &mut Reader<'_>) -> Answered {
         let found = match self.question.ask(reader) {
             Ok(found) => found,

@@ -9,6 +9,9 @@ mod admin_sessions;
 mod administration;
 mod algorithms;
 mod audit;
+#[path = "../cluster/mod.rs"]
+#[allow(dead_code, reason = "other tests ask the database itself")]
+mod cluster;
 #[path = "../evidence/mod.rs"]
 #[allow(dead_code, reason = "other tests keep the logs of other processes")]
 mod evidence;

@@ -13,7 +13,7 @@ use remint::clock::Clock;
 use remint::entropy::Entropy;
 use remint::keyring::MasterKey;
 use remint::message::Letter;
-use remint::settings::{Carrier, Settings};
+use remint::settings::{Carrier, Database, Settings};
 use remint::store::{Commit, Held, Holding, UserById};
 use remint_core::attribute::Declaration;
 use remint_core::change::{Changes, Identifier, PasswordRow, Row};
@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+use crate::cluster::Cluster;
 use crate::evidence;
 
 pub(crate) const ISSUER: &str = "https://id.example.test";
@@ -263,9 +264,26 @@ pub(crate) async fn open(folder: &TempDir, clock: &Clock, change: impl FnOnce(&m
     evidence::log_of_this_process();
     let mut settings = Settings::new(ISSUER.parse().unwrap(), folder.path().to_owned());
     settings.sms.carrier = Carrier::Inbox;
+    // The clocks of nodes are one clock here: the windows are those of one node, on both stores.
+    settings.database = on_postgres().then(|| database_of(folder));
     change(&mut settings);
     let master: MasterKey = MASTER_KEY.parse().unwrap();
     App::open(settings, master, clock.clone(), Entropy::system()).await.unwrap()
+}
+
+/// Whether the scenes are to be played on PostgreSQL: `REMINT_TEST_STORE=postgres`.
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says on which store")]
+fn on_postgres() -> bool {
+    std::env::var_os("REMINT_TEST_STORE").is_some_and(|store| store == "postgres")
+}
+
+/// The database of a scene's folder: one that is opened again finds its data.
+fn database_of(folder: &TempDir) -> Database {
+    let (cluster, kept) = (Cluster::shared(), folder.path().join("database"));
+    if !kept.exists() {
+        std::fs::write(&kept, cluster.new_database()).unwrap();
+    }
+    cluster.url(&std::fs::read_to_string(&kept).unwrap()).parse().unwrap()
 }
 
 async fn commit(app: &App, changes: Changes) {

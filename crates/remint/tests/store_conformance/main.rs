@@ -6,6 +6,7 @@
     reason = "scenes of tests: a failure is to panic, the copy to speak"
 )]
 
+#[path = "../cluster/mod.rs"]
 mod cluster;
 mod model;
 mod postgres;
@@ -16,7 +17,6 @@ mod settling;
 mod sqlite;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use cluster::Cluster;
 use remint::store::{Store, StoreOptions};
@@ -76,11 +76,7 @@ impl PostgresDatabase {
 
 impl Fixture for PostgresDatabase {
     fn new() -> Self {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-        let (left, made) = (format!("DROP DATABASE IF EXISTS {name} (FORCE)"), format!("CREATE DATABASE {name}"));
-        Cluster::shared().run("postgres", &[&left, &made]); // of a process of that number that was cut off
-        Self { name }
+        Self { name: Cluster::shared().new_database() }
     }
 
     fn open(&self) -> Store {
@@ -91,7 +87,7 @@ impl Fixture for PostgresDatabase {
 impl Drop for PostgresDatabase {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            Cluster::shared().run("postgres", &[&format!("DROP DATABASE {} (FORCE)", self.name)]);
+            Cluster::shared().ask("postgres", &format!("DROP DATABASE {} (FORCE)", self.name));
         }
     }
 }

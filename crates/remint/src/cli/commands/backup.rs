@@ -97,7 +97,7 @@ pub(in crate::cli) async fn run(setup: &Setup, command: Restore) -> Result<(), C
 impl From<RestoreError> for CliError {
     fn from(error: RestoreError) -> Self {
         match error {
-            RestoreError::Exists(_) | RestoreError::Backup(_) => Self::usage(error),
+            RestoreError::Exists(_) | RestoreError::Database | RestoreError::Backup(_) => Self::usage(error),
             RestoreError::Directory(_) | RestoreError::Open(_) | RestoreError::Keyring(_) | RestoreError::Io { .. } => {
                 Self::failed(error)
             }

@@ -5,9 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::{try_join, try_join_all, try_join3};
+use remint_core::change::RowKey;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::config::Host;
 use tokio_postgres::types::ToSql;
@@ -90,6 +92,8 @@ pub(in crate::store) struct Session {
     patience: Duration,
     statements: RefCell<HashMap<&'static str, Statement>>,
     scope: Cell<Scope>,
+    /// Rows that were fetched together, for as long as their snapshot lasts.
+    fetched: RefCell<HashMap<RowKey, Option<Rc<Row>>>>,
     broken: Cell<bool>,
 }
 
@@ -110,6 +114,7 @@ impl Session {
             patience: place.patience,
             statements: RefCell::default(),
             scope: Cell::new(Scope::None),
+            fetched: RefCell::default(),
             broken: Cell::new(false),
         })
     }
@@ -131,6 +136,7 @@ impl Session {
 
     /// Leaves the snapshot, or gives up what was being written.
     pub(super) fn leave(&self) {
+        self.fetched.borrow_mut().clear();
         let left = match self.scope.replace(Scope::None) {
             Scope::Snapshot(_) | Scope::Writing => self.run(self.client.batch_execute("ROLLBACK")),
             Scope::None | Scope::One { .. } | Scope::ToBegin => Ok(()),
@@ -167,19 +173,37 @@ impl Session {
             }
             self.scope.set(Scope::One { asked: true });
         }
-        let params: Vec<_> = params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
+        self.asked(sql, &params.iter().map(|param| param as &(dyn ToSql + Sync)).collect::<Vec<_>>())
+    }
+
+    fn asked(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Trouble> {
         self.run(async {
             let statement = self.prepared(sql).await?;
             if !matches!(self.scope.get(), Scope::ToBegin) {
-                return self.client.query(&statement, &params).await;
+                return self.client.query(&statement, params).await;
             }
             let age = self.prepared(AGE).await?;
             let begin = self.client.batch_execute(SNAPSHOT);
-            let asked = (self.client.query_one(&age, &[]), self.client.query(&statement, &params));
+            let asked = (self.client.query_one(&age, &[]), self.client.query(&statement, params));
             let ((), age, rows) = try_join3(begin, asked.0, asked.1).await?; // sent in this order
             self.begun(&age)?;
             Ok(rows)
         })
+    }
+
+    /// Keeps a row of this snapshot, or that there is none.
+    pub(super) fn keep(&self, key: RowKey, row: Option<Rc<Row>>) {
+        self.fetched.borrow_mut().insert(key, row);
+    }
+
+    /// A row that is kept.
+    pub(in crate::store) fn fetched(&self, key: &RowKey) -> Option<Option<Rc<Row>>> {
+        self.fetched.borrow().get(key).cloned()
+    }
+
+    /// The rows of a statement over whole columns, in the snapshot.
+    pub(super) fn many(&self, call: &Call<'_>) -> Result<Vec<Row>, Trouble> {
+        self.asked(call.sql, &call.params())
     }
 
     /// Begins to write, and asks all these at once.

@@ -3,9 +3,11 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use remint_core::change::RowKey;
 use remint_core::event::{Cursor, Notice};
+use remint_core::id::{SessionId, UserId};
 use remint_core::rev::Rev;
 
 use super::batch::{Batch, Needs, Tally};
@@ -27,6 +29,36 @@ type Values<'a> = Vec<Vec<Param<'a>>>;
 
 const COUNTERS: &str = "SELECT t.key, t.count, t.started_at, t.expires_at FROM UNNEST($1::TEXT[]) AS k (key) \
                         JOIN counters AS t ON t.key = k.key ORDER BY t.key FOR UPDATE OF t";
+
+/// Fetches sessions and their users together, for questions that are asked next in the same snapshot.
+pub(super) fn fetch(session: &Session, sids: Vec<SessionId>) -> Result<(), Trouble> {
+    let sids: HashSet<RowKey> = sids.into_iter().map(RowKey::Session).collect();
+    let mut users = HashSet::new();
+    for row in fetch_all(session, &sids)? {
+        let mut record = Record::of(Answer::Postgres(&row));
+        // What cannot be read is found, and named, by the question.
+        let of = record.bytes::<16>("sid").and_then(|_| record.rev()).and_then(|_| record.bytes("user_id"));
+        users.extend(of.ok().map(|id| RowKey::User(UserId::from_bytes(id))));
+    }
+    fetch_all(session, &users).map(drop)
+}
+
+/// Rows of one table by their keys, kept in the session, those that are not there too.
+fn fetch_all(session: &Session, keys: &HashSet<RowKey>) -> Result<Vec<Rc<tokio_postgres::Row>>, Trouble> {
+    let Some(bulk) = keys.iter().next().map(|key| &TABLES[table(key)]) else { return Ok(Vec::new()) };
+    let params: Values<'_> = keys.iter().map(rows::key).collect();
+    let first = bulk.kinds[bulk.kinds.len() - bulk.keys];
+    let found = session.many(&Call { sql: &bulk.fetch, columns: Column::all(&[first], &params) })?;
+    keys.iter().for_each(|key| session.keep(key.clone(), None));
+    let mut kept = Vec::with_capacity(found.len());
+    for row in found.into_iter().map(Rc::new) {
+        if let Ok(key) = bulk.key(&mut Record::of(Answer::Postgres(&row))) {
+            session.keep(key, Some(Rc::clone(&row)));
+        }
+        kept.push(row);
+    }
+    Ok(kept)
+}
 
 /// What an answer to a locking statement is about.
 enum Locked {

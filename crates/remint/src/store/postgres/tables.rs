@@ -17,6 +17,8 @@ pub(super) struct Bulk {
     pub(super) kinds: Vec<Kind>,
     /// Which of the last of them are the key.
     pub(super) keys: usize,
+    /// Rows by the first column of their key, whole.
+    pub(super) fetch: String,
     /// Locks rows by the first column of their key: they are to be written. Answers id and `rev`.
     pub(super) lock: String,
     /// The same, so that nobody else writes them.
@@ -52,7 +54,9 @@ impl Bulk {
             unnest(&[first_kind])
         );
         let every: Vec<Kind> = kinds.iter().copied().chain([Int]).collect();
+        let whole = table.select.split(" WHERE ").next().unwrap_or_default();
         Self {
+            fetch: format!("{whole} WHERE {first} = ANY($1::{})", first_kind.array()),
             insert: format!(
                 "INSERT INTO {name} ({}, rev) SELECT * FROM {} ON CONFLICT DO NOTHING",
                 list(&columns),

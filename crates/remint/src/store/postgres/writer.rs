@@ -122,6 +122,10 @@ impl Writer {
             }
         };
         session.begin_snapshot();
+        // Where this fails each question is asked by itself, and fails or not.
+        if let Err(trouble) = statements::fetch(session, questions.iter().filter_map(|one| one.session()).collect()) {
+            tracing::debug!(%trouble, "rows could not be fetched together");
+        }
         let mut reader = Reader { source: Source::Postgres(session), documents: &self.documents };
         let mut failed = Vec::new();
         for question in questions {

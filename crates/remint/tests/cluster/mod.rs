@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio_postgres::NoTls;
 
@@ -49,6 +50,22 @@ impl Cluster {
         })
     }
 
+    /// Makes an empty database for this process, and removes those of processes that are no more.
+    pub(crate) fn new_database(&self) -> String {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let me = std::process::id();
+        let begun = |name: &str| name.split('_').nth(1)?.parse::<u32>().ok();
+        for left in self.ask("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%'") {
+            if begun(&left).is_none_or(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+                self.ask("postgres", &format!("DROP DATABASE IF EXISTS {left} (FORCE)"));
+            }
+        }
+        let name = format!("test_{me}_{}", MADE.fetch_add(1, Ordering::Relaxed));
+        self.ask("postgres", &format!("DROP DATABASE IF EXISTS {name} (FORCE)")); // of another one of that number
+        self.ask("postgres", &format!("CREATE DATABASE {name}"));
+        name
+    }
+
     /// The URL of one of its databases.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://remint@127.0.0.1:{}/{database}", self.port)
@@ -56,13 +73,6 @@ impl Cluster {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
-    }
-
-    /// Runs statements in one of its databases, each by itself.
-    pub(crate) fn run(&self, database: &str, statements: &[&str]) {
-        for statement in statements {
-            self.ask(database, statement);
-        }
     }
 
     /// The first value of each row that a statement answers, as text.
@@ -157,6 +167,7 @@ fn start(home: &Path) -> u16 {
 }
 
 /// Starts what ends the server. It outlives this process: the next test of another one may use the server.
+#[expect(clippy::zombie_processes, reason = "it outlives this process, which nothing waits for")]
 fn keep(home: &Path) {
     let mut keeper = program(home, "sh");
     keeper.args(["-c", KEEPER, "sh"]).arg(home).arg(PROGRAMS).process_group(0).stderr(Stdio::null());
