@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use remint::store::{
-    ClientById, Commit, Counter, FeedAfter, FeedHead, OpenError, SessionById, Store, StoreError, StoreOptions, UserById,
+    BeforeCommit, ClientById, Commit, Counter, FeedAfter, FeedHead, Holding, OpenError, SessionById, Store, StoreError,
+    StoreOptions, UserById,
 };
 use remint_core::change::{Changes, Row, Take, Taken};
 use remint_core::client::Client;
 use remint_core::event::{ChainHash, Cursor};
+use remint_core::id::SessionId;
 use remint_core::rev::Rev;
 use remint_core::session::Session;
 use remint_core::time::Timestamp;
@@ -191,6 +193,35 @@ async fn a_row_that_somebody_keeps_locked_is_busy_and_the_rest_goes_on_afterward
     assert_eq!(cv(&store).await, 1, "readers are not held up");
     other.batch_execute("ROLLBACK").await.unwrap();
     done(&store, raised).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sessions_that_are_asked_for_together_are_each_their_own() {
+    let at = PostgresDatabase::new();
+    let store = at.open();
+    done(
+        &store,
+        (0..3).fold(Changes::none().write(Row::Client(client("demo"))), |all, n| all.write(Row::User(user(n)))),
+    )
+    .await;
+    for n in 0..30 {
+        done(&store, Changes::none().write(Row::Session(session(n, &user(n % 4))))).await; // of user 3 there is none
+    }
+    let mut begins_like = *sid(1).as_bytes();
+    begins_like[15] ^= 1;
+    let begins_like = SessionId::from_bytes(begins_like);
+    let asked = || (0..40).map(sid).chain([begins_like]).map(|sid| store.read(BeforeCommit(Holding(sid))));
+    for round in 0..3 {
+        for (n, held) in (0..).zip(join_all(asked()).await) {
+            let held = held.unwrap();
+            assert_eq!(held.is_some(), n < 30 && n % 4 != 3, "{n}");
+            let of = held.map(|held| (held.session.sid, held.session.user, held.user.id, held.user.cv));
+            let cv = 1 + if n % 4 == 0 { round } else { 0 };
+            assert_eq!(of, of.map(|_| (sid(n), uid(n % 4), uid(n % 4), cv)));
+        }
+        let first = store.read(UserById(uid(0))).await.unwrap().unwrap();
+        done(&store, Changes::none().write(Row::User(first.with_new_cv()))).await;
+    }
 }
 
 #[tokio::test]

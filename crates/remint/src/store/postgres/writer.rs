@@ -54,10 +54,12 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            let known = self.queue.lost;
             if self.looked.elapsed() >= LOOK_EVERY
                 && let Err(error) = self.look_at_the_feed()
+                && !known
             {
-                tracing::warn!(error, "the database cannot be reached");
+                tracing::warn!(error, "the database cannot be reached; it is tried again until it can be");
             }
         }
     }
