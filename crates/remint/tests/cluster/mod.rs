@@ -151,7 +151,7 @@ fn start(home: &Path) -> u16 {
     // What is asked here is what is answered, not what outlasts a loss of power.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let settings = format!(
-        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=300 \
+        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=500 \
          -c fsync=off -c full_page_writes=off -c shared_buffers=64MB -c max_wal_size=256MB"
     );
     let started = program(home, "pg_ctl")

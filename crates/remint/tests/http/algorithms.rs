@@ -66,7 +66,10 @@ async fn no_api_is_called_what_the_issuer_is_called() {
     let orders = remint_core::client::Api { audience: taken.parse().unwrap(), ..api("orders") };
     scene.commit(Changes::none().write(Row::Api(orders))).await;
     scene.app.store.clone().close().await;
-    let settings = Settings::new(taken.parse().unwrap(), scene.folder.path().to_owned());
+    let settings = Settings {
+        database: scene.app.settings.database.clone(),
+        ..Settings::new(taken.parse().unwrap(), scene.folder.path().to_owned())
+    };
     let master: MasterKey = crate::scene::MASTER_KEY.parse().unwrap();
     let opened = App::open(settings, master, Clock::manual(scene.clock.now()), Entropy::system()).await;
     assert!(matches!(opened.err(), Some(StartError::ApiIsIssuer { api, .. }) if api.as_str() == "orders"));

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tower::ServiceExt as _;
 
+use crate::cluster::Cluster;
 use crate::scene::{Reply, Scene, header, json_request};
 
 /// Longer than R, so that a head rotates.
@@ -97,17 +98,21 @@ async fn attempts_count_per_address_and_only_a_trusted_proxy_says_which_that_is(
     scene.send(attempt(99, PROXY, "198.51.100.1")).await.expect(400);
 }
 
-/// Puts a fault into the data file that can be switched on and off: every statement that writes a session again or
-/// counts something fails then, as on a disk that fails. Everything can be read.
+/// Puts a fault into the store that can be switched on and off: every statement that writes a session again or counts
+/// something fails then, as on a disk that fails. Everything can be read.
 fn with_fault(scene: &Scene) {
-    outside(
-        scene,
-        "CREATE TABLE fault (active INTEGER); INSERT INTO fault VALUES (0);
+    const SQLITE: &str = "CREATE TABLE fault (active INTEGER); INSERT INTO fault VALUES (0);
          CREATE TRIGGER no_session BEFORE UPDATE ON sessions WHEN (SELECT active FROM fault)
              BEGIN SELECT json('{'); END;
          CREATE TRIGGER no_counter BEFORE INSERT ON counters WHEN (SELECT active FROM fault)
-             BEGIN SELECT json('{'); END;",
-    );
+             BEGIN SELECT json('{'); END;";
+    const POSTGRES: &str = "CREATE TABLE fault (active INTEGER); INSERT INTO fault VALUES (0);
+         CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF (SELECT active FROM fault) = 1 THEN RAISE 'a fault'; END IF; RETURN NEW;
+         END $$;
+         CREATE TRIGGER no_session BEFORE UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION fault();
+         CREATE TRIGGER no_counter BEFORE INSERT OR UPDATE ON counters FOR EACH ROW EXECUTE FUNCTION fault();";
+    outside(scene, if scene.app.settings.database.is_some() { POSTGRES } else { SQLITE });
 }
 
 fn fault(scene: &Scene, active: bool) {
@@ -115,6 +120,11 @@ fn fault(scene: &Scene, active: bool) {
 }
 
 fn outside(scene: &Scene, sql: &str) {
+    if scene.app.settings.database.is_some() {
+        let name = std::fs::read_to_string(scene.folder.path().join("database")).unwrap();
+        Cluster::shared().ask(&name, sql);
+        return;
+    }
     rusqlite::Connection::open(scene.folder.path().join(DATA_FILE)).unwrap().execute_batch(sql).unwrap();
 }
 
