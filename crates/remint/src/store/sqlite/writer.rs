@@ -95,6 +95,9 @@ where
 {
     fn answer(self: Box<Self>, reader: &mut Reader<'_>) -> Option<Wanted> {
         let Self { question, decide, answer, waited } = *self;
+        if answer.is_closed() {
+            return None; // the deadline is past, or the caller is gone: nothing is decided any more
+        }
         let found = match question.ask(reader) {
             Ok(found) => found,
             Err(error) => {
@@ -228,6 +231,7 @@ impl Writer {
         let wanted = questions.into_iter().filter_map(|question| question.answer(&mut reader)).collect();
         if let Err(error) = execute(&self.connection, "COMMIT", &[]) {
             tracing::warn!(%error, "a snapshot of the writer could not be left");
+            let _ = self.connection.execute_batch("ROLLBACK"); // where that fails too, the next BEGIN says so
         }
         wanted
     }
