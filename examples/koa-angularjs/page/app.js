@@ -66,15 +66,14 @@ class Page {
     this.claims = remint.claims;
     this.changed = [];
     this.ask(null);
-    this.callApi();
-    this.lookAtDevices();
+    this.refresh();
   }
 
   /** The record changed, here or elsewhere: nobody logged in again. @param {string[]} changed */
   follow(changed) {
     this.changed = changed;
     this.said = `The record changed, and so did the token, without a new log-in: ${changed.join(', ')}.`;
-    this.callApi();
+    this.refresh();
   }
 
   /** @param {string} reason */
@@ -93,14 +92,18 @@ class Page {
 
   /**
    * Does one thing at a time, and says what went wrong.
-   * @param {Promise<any>} promise
+   * @param {() => Promise<any>} begin
    * @param {(result: any) => void} then
    */
-  act(promise, then) {
+  act(begin, then) {
+    if (this.busy) return;
     this.busy = true;
     this.wrong = '';
-    const done = this.$q.resolve(promise).then(then, (/** @type {any} */ error) => this.fail(error));
-    return done.finally(() => (this.busy = false));
+    const over = (/** @type {(result: any) => void} */ next) => (/** @type {any} */ result) => {
+      this.busy = false;
+      next(result);
+    };
+    this.$q.resolve(begin()).then(over(then), over((error) => this.fail(error)));
   }
 
   /** @param {any} error */
@@ -126,11 +129,11 @@ class Page {
   logIn() {
     const { identifier, password } = this.typed;
     // The token response of the application's own server is taken as if it were Remint's.
-    const opened = this.users === 'own'
-      ? this.$http.post('/login', { identifier, password }).then((/** @type {any} */ { data }) => person.adopt(data))
-      : person.login({ identifier, password });
+    const open = this.users === 'own'
+      ? () => this.$http.post('/login', { identifier, password }).then((/** @type {any} */ { data }) => person.adopt(data))
+      : () => person.login({ identifier, password });
     this.said = '';
-    this.act(opened, (login) => {
+    this.act(open, (login) => {
       if (!login.challenge) return this.ask(this.asks === 'proof' ? 'number' : null);
       this.challenge = login.challenge;
       this.sentTo = login.sentTo;
@@ -139,11 +142,16 @@ class Page {
   }
 
   logOut() {
-    this.act(person.logout(), () => {});
+    this.act(() => person.logout(), () => {});
   }
 
   callApi() {
-    this.act(this.$http.get('/api/me'), ({ data }) => {
+    this.act(() => this.look(), () => {});
+  }
+
+  /** What the API says of whoever calls it. */
+  look() {
+    return this.$http.get('/api/me').then((/** @type {any} */ { data }) => {
       this.seen = data.claims;
       this.show();
     });
@@ -151,7 +159,7 @@ class Page {
 
   /** @param {number} [times] How often it may be asked again. */
   reserve(times = SOON.times) {
-    const asked = this.$http.post('/api/reservations', {}).catch((/** @type {any} */ answer) => {
+    const asked = () => this.$http.post('/api/reservations', {}).catch((/** @type {any} */ answer) => {
       if (answer.data?.error !== 'phone_number_required') throw answer;
       return answer;
     });
@@ -165,11 +173,11 @@ class Page {
 
   sendCode() {
     const phone_number = this.typed.number;
-    const sent = this.users === 'own'
-      ? this.$http.post('/api/phone', { phone_number }).then((/** @type {any} */ { data }) => ({ sentTo: data.sent_to }))
-      : person.phone.set(phone_number);
+    const send = this.users === 'own'
+      ? () => this.$http.post('/api/phone', { phone_number }).then((/** @type {any} */ { data }) => ({ sentTo: data.sent_to }))
+      : () => person.phone.set(phone_number);
     this.said = '';
-    this.act(sent, ({ sentTo }) => {
+    this.act(send, ({ sentTo }) => {
       this.sentTo = sentTo;
       this.ask('code');
     });
@@ -177,12 +185,12 @@ class Page {
 
   giveCode() {
     const { code } = this.typed;
-    if (this.asks === 'factor') return this.act(person.factor(this.challenge, code), () => this.ask(null));
+    if (this.asks === 'factor') return this.act(() => person.factor(this.challenge, code), () => this.ask(null));
     // With the number at Remint the answer brings the new token; else it is fetched.
-    const verified = this.users === 'own'
-      ? this.$http.post('/api/phone/verify', { code }).then(() => remint.refresh())
-      : person.phone.verify(code);
-    return this.act(verified, () => {
+    const verify = this.users === 'own'
+      ? () => this.$http.post('/api/phone/verify', { code }).then(() => remint.refresh())
+      : () => person.phone.verify(code);
+    return this.act(verify, () => {
       this.ask(null);
       this.reserve();
     });
@@ -194,15 +202,21 @@ class Page {
     this.ask(this.asks === 'code' ? 'number' : 'login');
   }
 
+  /** What does not stand in the token. What is wrong with the session, the session tells itself. */
+  refresh() {
+    this.look().catch(() => {});
+    this.lookAtDevices();
+  }
+
   lookAtDevices() {
     this.$q.resolve(person.sessions.list()).then((/** @type {any[]} */ devices) => {
       this.devices = devices.map((one) => ({ ...one, browser: browserOf(one.user_agent) }));
-    }, () => {}); // what is wrong with the session tells it itself
+    }, () => {});
   }
 
   /** @param {any} device */
   endOther(device) {
-    this.act(person.sessions.revoke(device.sid), () => {
+    this.act(() => person.sessions.revoke(device.sid), () => {
       this.said = `The session of ${device.browser} is ended.`;
       this.lookAtDevices();
     });

@@ -1,7 +1,9 @@
 // The claims of the page and those that the API verified, side by side, as rows of a table.
 
 /** Those that a person understands stand first; ids last. */
-const ORDER = ['nickname', 'phone_number', 'account', 'amr', 'cv', 'iat', 'exp', 'auth_time', 'aud', 'scope', 'client_id', 'sub', 'sid', 'pv', 'iss', 'jti'];
+const ORDER = ['nickname', 'phone_number', 'account', 'amr', 'cv', 'iat', 'exp', 'auth_time', 'aud', 'scope', 'client_id', 'sub', 'sid'];
+/** They say nothing to a person. */
+const LEFT_OUT = ['iss', 'jti', 'pv'];
 const TIMES = ['iat', 'exp', 'auth_time'];
 
 /** @param {string} name */
@@ -21,6 +23,6 @@ function text(name, value) {
  */
 export function claimRows(here, seen, changed) {
   if (!here) return [];
-  const names = Object.keys({ ...here, ...seen }).sort((a, b) => place(a) - place(b));
+  const names = Object.keys({ ...here, ...seen }).filter((name) => !LEFT_OUT.includes(name)).sort((a, b) => place(a) - place(b));
   return names.map((name) => ({ name, here: text(name, here[name]), api: text(name, seen?.[name]), news: changed.includes(name) }));
 }

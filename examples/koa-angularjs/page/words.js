@@ -50,10 +50,10 @@ export const ended = (reason) => ENDED[reason] ?? 'You are not logged in any mor
 
 /** @type {Record<string, string>} */
 export const ABOUT = {
-  rolling: 'One token, for twenty minutes. Past half of its life the API’s answer brings the next one.',
-  fixed: 'One token, for a week. It is never renewed; a changed record is in it at once all the same.',
-  refresh: 'A token for five minutes. A refresh token, which APIs never see, gets the next one.',
-  cookie: 'This page holds no token: a cookie that no script can read is all there is. The server swaps it.',
+  rolling: 'One token. Past half of its life the API’s answer brings the next one.',
+  fixed: 'One token, good for a long time and never renewed. A changed record gets a new one at once all the same.',
+  refresh: 'A token for a short time. A refresh token, which APIs never see, gets the next one.',
+  cookie: 'This page holds no token: a cookie that no script can read is all there is. The server swaps it for one.',
 };
 
 /** A browser, from what it says of itself. @param {string} agent */
