@@ -6,7 +6,6 @@ const WRONG = {
   invalid_code: 'That is not the code that was sent. Check it, and type it again.',
   invalid_challenge: 'This code is not good any more. Ask for another one.',
   no_answer: 'The server cannot be reached. Check the connection, and try again.',
-  session_over: 'You are not logged in any more. Log in again.',
 };
 
 /** By what was done, where the server did not take it: the field's own sentence. @type {Record<string, string>} */
@@ -23,8 +22,8 @@ export function wrong(error, asked) {
   const code = error.data?.error ?? error.code ?? (error.status > 0 ? `${error.status}` : 'no_answer');
   if (code === 'slow_down') return `Too many tries. Wait ${wait(error)}, and try again.`;
   if (code === 'invalid_request' && asked && INVALID[asked]) return INVALID[asked];
-  if (WRONG[code]) return WRONG[code];
-  return error.status === 401 ? WRONG.session_over : 'The server cannot do this just now. Try again in a moment.';
+  // What ended says so itself: else the session goes on, and so may the person.
+  return WRONG[code] ?? 'The server cannot do this just now. Try again in a moment.';
 }
 
 /** @param {any} error */
