@@ -67,6 +67,16 @@ export const account = (remint) => {
     /** The second step of a log-in. @param {string} challenge @param {string} code What the person typed. */
     factor: (challenge, code) => open('/session/factor', { challenge, code }),
     /**
+     * Takes the session that your own server has opened for the person (`POST /admin/api/sessions`), as if they had logged
+     * in here. @param {Record<string, any>} answer The token response as that server got it; under the policy `cookie`
+     * without the cookie, which it has set itself. @returns {Promise<Login>}
+     */
+    adopt: async (answer) => {
+      await core.started;
+      core.accept(granted(core.now(), answer), 'login', true);
+      return { claims: remint.claims };
+    },
+    /**
      * Ends the session: here and in the other tabs at once, whatever is on its way, then at the server. Rejects where the
      * server could not be told; called again, it tells it.
      * @param {{ everywhere?: boolean }} [options] Whether all sessions of the person end.

@@ -32,7 +32,9 @@ export class Backend {
 
   /**
    * Opens a session for a person whom this backend has authenticated (scope `remint:sessions:open`).
-   * @param {{ user: string, client_id: string, amr?: string[], auth_time?: number, attributes?: Record<string, unknown> }} session
+   * @param {{ user: string, client_id: string, amr: string[], auth_time?: number, attributes?: Record<string, unknown>,
+   *   scope?: string, resource?: string, user_agent?: string, address?: string }} session `user` is your own id; `auth_time` in
+   *   seconds, now by default; `user_agent` and `address` are the person's, for their list of sessions
    * @returns {Promise<Record<string, any>>} the token response, for the page as it is; for a client of the cookie policy the
    *   value of the cookie
    */

@@ -177,25 +177,36 @@ class Connection {
   async run(over) {
     const { issuer, fetch, credential } = this.feed.settings;
     const quiet = new AbortController();
-    let timer = setTimeout(() => quiet.abort(), FIRST_MESSAGE);
+    /** @type {ReadableStreamDefaultReader<Uint8Array> | undefined} */ let reader;
+    const stop = () => {
+      quiet.abort();
+      // What ties a running fetch to its signal may be collected as garbage (undici holds it weakly): then the signal ends
+      // nothing any more, and a feed that fell silent would be waited for for ever.
+      reader?.cancel().catch(() => {});
+    };
+    let timer = setTimeout(stop, FIRST_MESSAGE);
+    over.addEventListener('abort', stop);
     try {
       /** @type {Record<string, string>} */
       const headers = { authorization: basic(credential), accept: 'text/event-stream' };
       if (this.asked) headers['last-event-id'] = this.asked;
-      const answer = await fetch(`${issuer.replace(/\/$/, '')}/feed`, { headers, redirect: 'error', signal: AbortSignal.any([over, quiet.signal]) });
+      const answer = await fetch(`${issuer.replace(/\/$/, '')}/feed`, { headers, redirect: 'error', signal: quiet.signal });
       if (answer.status !== 200 || !answer.body) throw new Error(`it was answered ${answer.status}`);
       const frames = new Frames();
-      for await (const bytes of /** @type {AsyncIterable<Uint8Array>} */ (/** @type {unknown} */ (answer.body))) {
+      reader = answer.body.getReader();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) throw new Error('the issuer closed it');
         clearTimeout(timer);
-        for (const frame of frames.push(bytes)) this.#message(frame);
-        timer = setTimeout(() => quiet.abort(), this.#patience);
+        for (const frame of frames.push(value)) this.#message(frame);
+        timer = setTimeout(stop, this.#patience);
       }
-      throw new Error('the issuer closed it');
     } catch (cause) {
-      throw quiet.signal.aborted ? new Error(`nothing was heard for ${this.#patience} ms`) : cause instanceof TypeError && !this.#greeted ? new Error('the issuer cannot be reached') : cause;
+      throw quiet.signal.aborted && !over.aborted ? new Error(`nothing was heard for ${this.#patience} ms`) : cause instanceof TypeError && !this.#greeted ? new Error('the issuer cannot be reached') : cause;
     } finally {
       clearTimeout(timer);
-      quiet.abort();
+      over.removeEventListener('abort', stop);
+      stop();
     }
   }
 
