@@ -20,7 +20,9 @@ const WAKES = ['visibilitychange', 'resume', 'freeze', 'pageshow', 'pagehide', '
 export const live = (core) => {
   const { host, name, now } = core;
   const { policy, issuer, warnMs = 120_000 } = core.options;
-  let [idleAt, absoluteAt, warned, heard] = [Infinity, Infinity, 0, 0];
+  let [idleAt, absoluteAt, warned] = [Infinity, Infinity, 0];
+  /** When the stream was last heard, here or in another tab; the version of the record that it named; the last try for it. */
+  let [heard, cv, asked] = [0, 0, 0];
   /** @type {string | undefined} */
   let sid;
   let away = false;
@@ -29,7 +31,7 @@ export const live = (core) => {
   /** @type {AbortSignal | undefined} */
   let reading;
   const beats = host.BroadcastChannel && new host.BroadcastChannel(`${name}:events`);
-  if (beats) beats.onmessage = () => (heard = now());
+  if (beats) beats.onmessage = ({ data }) => alive(data);
 
   // --- the limits ---
 
@@ -65,6 +67,13 @@ export const live = (core) => {
     void elected(host, `${name}:events`, signal, () => read(signal));
   };
 
+  const alive = (/** @type {number} */ named) => {
+    heard = now();
+    if (named === cv) return;
+    [cv, asked] = [named, 0];
+    core.check();
+  };
+
   const read = async (/** @type {AbortSignal} */ signal) => {
     if (reading === signal) return;
     reading = signal;
@@ -72,11 +81,14 @@ export const live = (core) => {
       open: async (cut) =>
         host.fetch(`${issuer}/session/events`, { headers: core.headers(await bearer(core)), credentials: core.credentials, signal: cut }),
       refused: ({ status }) => status === 401 && core.renew(false),
-      alive: () => beats?.postMessage((heard = now())),
-      hear: (event, { reason, cv }) => {
+      alive: () => {
+        heard = now();
+        beats?.postMessage(cv);
+      },
+      hear: (event, data) => {
         if (signal.aborted) return;
-        if (event === 'ended') core.end(reason);
-        if (event === 'claims-changed') void core.want(cv);
+        if (event === 'ended') core.end(data.reason);
+        if (event === 'claims-changed') alive(data.cv);
       },
     });
   };
@@ -116,7 +128,7 @@ export const live = (core) => {
     }
     if (sid !== access.claims.sid) {
       sid = access.claims.sid;
-      [idleAt, absoluteAt, warned] = [Infinity, Infinity, 0];
+      [idleAt, absoluteAt, warned, cv] = [Infinity, Infinity, 0, 0];
       leave();
       void look();
     }
@@ -124,6 +136,10 @@ export const live = (core) => {
     if (stream && at - heard > SILENT_MS && host.document?.visibilityState !== 'hidden') {
       heard = at;
       void read(stream.signal); // whoever was to read it is silent
+    }
+    if (access.claims.cv < cv && at - asked > SAME_MS) {
+      asked = at;
+      void core.want(cv);
     }
     const from = Math.min(idleAt, absoluteAt) - warnMs;
     if (at >= from && from + warnMs > warned) void warn();

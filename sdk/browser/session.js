@@ -265,6 +265,7 @@ export const createRemint = (options) => {
    */
   const end = (reason, over = true, shared = over) => {
     const sid = snapshot.claims?.sid;
+    const known = sid || (over && snapshot.status !== 'none');
     epoch++;
     held = { now: 0 };
     used = false;
@@ -272,7 +273,7 @@ export const createRemint = (options) => {
     if (over) gone.add(sid);
     if (shared) post({ ended: sid, reason });
     become('none', null);
-    if (!sid && !over) return;
+    if (!known) return;
     record({ type: 'ended', reason });
     tell({ type: 'ended', reason });
     check();
@@ -313,13 +314,13 @@ export const createRemint = (options) => {
     const interactive = byPerson || used;
     const note = (/** @type {Renewal['outcome']} */ outcome, more = {}) =>
       record({ type: 'renewal', outcome, interactive, took_ms: now() - began, ...more });
-    const first = () => epoch === ofEpoch && held.access === before; // of all tabs, and it is not over
     /** @type {[(Answer | undefined)?, Grant?]} */
     const [answer, grant] = await courteous(host, name, async () => {
-      if (!first()) return [];
+      // Another tab was first, it is over, or there is nothing to present.
+      if (epoch !== ofEpoch || held.access !== before || !(before || cookies)) return [];
       const answer = await prove(interactive);
       const grant = granted(now(), answer?.body);
-      if (grant.access && first()) post({ grant, ...(interactive && { used: false }) });
+      if (grant.access && epoch === ofEpoch) post({ grant, ...(interactive && { used: false }) });
       return [answer, grant];
     });
     if (!grant) return undefined;
@@ -347,7 +348,7 @@ export const createRemint = (options) => {
       renewAt = now() + Math.min(Math.max(before.life / 10, 1000), MINUTE_MS);
       note(!grant.access ? 'kept' : staler(grant.access.claims, before.claims) ? 'late' : 'repeated');
     }
-    if (held.access) become('active');
+    become(held.access ? 'active' : 'none');
   };
 
   /**
@@ -359,7 +360,7 @@ export const createRemint = (options) => {
     const retryInMs = Math.max(retryAfter(answer), backOff(host, failures++));
     const error = answer?.body.error ?? 'no_answer';
     notBefore = renewAt = now() + retryInMs;
-    become('offline');
+    if (snapshot.status !== 'none') become('offline');
     tell({ type: 'offline', retryInMs, error });
     note(answer ? 'failed' : 'lost', { status: answer?.status, error, retry_in_ms: retryInMs });
   };

@@ -36,8 +36,13 @@ export const follow = async (host, signal, reader) => {
 /** @param {Host} host @param {AbortSignal} signal @param {number} ms @returns {Promise<void>} */
 const pause = (host, signal, ms) =>
   new Promise((resolve) => {
-    const timer = host.setTimeout(resolve, signal.aborted ? 0 : ms);
-    signal.addEventListener('abort', () => resolve(host.clearTimeout(timer)));
+    const done = () => {
+      host.clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = host.setTimeout(done, signal.aborted ? 0 : ms);
+    signal.addEventListener('abort', done);
   });
 
 /**
@@ -67,6 +72,7 @@ const read = async (host, signal, { open, refused, hear, alive }) => {
     // broke off
   }
   host.clearTimeout(timer);
+  signal.removeEventListener('abort', stop);
   stop();
   return response;
 };
