@@ -15,7 +15,7 @@ const STEPS = 40;
 const POLICIES = [
   { policy: 'refresh', transport: 'cookie' },
   { policy: 'refresh', transport: 'memory' },
-  { policy: 'rolling', absolute: 30 * 24 * 3600 },
+  { policy: 'rolling', life: 5400, absolute: 30 * 24 * 3600 }, // longer than a play: whoever is away for a life is signed out
   { policy: 'cookie', idle: 30 * 24 * 3600 },
   { policy: 'fixed', life: 30 * 24 * 3600 },
 ];
@@ -66,17 +66,21 @@ const play = async (seed, options) => {
       tab.fire(tab.offline ? 'offline' : 'online');
     },
     freeze: () => {
-      const { tab } = pick();
+      const { tab } = any();
       if (tab.frozen) tab.thaw();
-      else if (pages.some((page) => page.tab !== tab && !page.tab.frozen && page.remint.claims)) tab.freeze(); // see the README
+      else if (pages.some((page) => page.tab !== tab && !page.tab.frozen && page.remint.claims)) tab.freeze(); // one at least goes on
     },
-    clock: () => (pick().tab.wallOffset += (random() - 0.5) * 48 * HOUR),
+    clock: () => (any().tab.wallOffset += (random() - 0.5) * 48 * HOUR),
     // Half of the machines stop one of their clocks in sleep.
     sleep: () => {
       for (const { tab } of pages) tab.asleep += random() < 0.5 ? 0 : SECOND;
     },
   };
-  const pick = () => pages[Math.floor(random() * pages.length)];
+  const any = () => pages[Math.floor(random() * pages.length)];
+  const pick = () => {
+    const awake = pages.filter(({ tab }) => !tab.frozen);
+    return awake[Math.floor(random() * awake.length)];
+  };
   const names = Object.keys(step);
   server.wire = badWire(random);
   for (let n = 0; n < STEPS; n++) {

@@ -118,6 +118,11 @@ class Tab {
     for (const queue of this.browser.locks.values()) release(queue, this);
   }
 
+  /** What comes to a frozen tab waits. */
+  async #awake() {
+    while (this.frozen) await new Promise((resolve) => this.waiting.push(resolve));
+  }
+
   #timeout(ms) {
     const controller = new AbortController();
     this.browser.later(() => controller.abort(new DOMException('too late', 'TimeoutError')), ms, this);
@@ -134,7 +139,7 @@ class Tab {
     });
     aborted.catch(() => {});
     if (this.offline) throw new TypeError('offline');
-    const answer = await Promise.race([this.browser.network(request, this), aborted]);
+    const answer = await Promise.race([this.browser.network(request, this), aborted]).finally(() => this.#awake());
     signal?.addEventListener('abort', () => answer.onAbort?.());
     return answer;
   }
