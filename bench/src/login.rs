@@ -66,7 +66,8 @@ fn log_in(person: u64) -> String {
 /// The same computation on the driver's core, one after the other.
 async fn computed_per_cpu_second(limit: Duration) -> Fallible<f64> {
     let password = || Password::new(PASSWORD.to_owned()).ok_or("a password that is too long");
-    let passwords = Passwords::new(&Limits { hashing_at_once: 1, ..Limits::default() }, Entropy::system())?;
+    let limits = Limits { hashing_at_once: 1, ..Limits::default() };
+    let passwords = Passwords::new(&limits, Entropy::system())?;
     let stored = passwords.hash(password()?).await?;
     let (stopwatch, before, mut computed) = (Stopwatch::start(), own_cpu_seconds()?, 0);
     while stopwatch.elapsed() < limit {

@@ -5,6 +5,7 @@
 
 mod calls;
 mod child;
+mod enumeration;
 mod feed;
 mod floor;
 mod guard;
@@ -78,6 +79,8 @@ enum What {
     Calls,
     /// Log-in against Argon2id alone, and refreshes beside it
     Login,
+    /// Failed log-ins: whether their time tells which accounts there are
+    Enumeration,
     /// Bytes, memory and start-up, with all sessions and without
     Size,
     /// From the answer of a revocation to the refusal at every guard
@@ -122,10 +125,12 @@ async fn run(what: What, scale: Scale) -> Fallible<()> {
             feed::measure(scale).await?;
             calls::measure(scale).await?;
             login::measure(scale).await?;
+            enumeration::measure(scale).await?;
             size::measure(scale).await
         }
         What::Calls => calls::measure(scale).await,
         What::Login => login::measure(scale).await,
+        What::Enumeration => enumeration::measure(scale).await,
         What::Size => size::measure(scale).await,
         What::Serve { data, port, log } => child::serve(data, port, log).await,
         What::Floor { port, claims, text } => floor::serve(port, claims, text).await,

@@ -19,7 +19,7 @@ use remint_core::rev::Rev;
 use remint_core::secret::{ClientSecret, MacKey, Password, Salt, SecretHash};
 use remint_core::session::{Continuity, Device, Opening, Session};
 use remint_core::time::Timestamp;
-use remint_core::user::{Attributes, User};
+use remint_core::user::{Attributes, User, UserStatus};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -33,7 +33,8 @@ pub(crate) const API: &str = "bench-api";
 /// A client of the cookie policy, and one that gets tokens of its own.
 pub(crate) const WEB: &str = "bench-web";
 pub(crate) const SERVICE: &str = "bench-service";
-/// Whose people log in: `person-<number>`, with the password [`PASSWORD`].
+/// Whose people log in: `person-<number>`, with the password [`PASSWORD`]; as many `bare-<number>`, who have none, and
+/// `away-<number>`, who are disabled.
 pub(crate) const PEOPLE: u64 = 64;
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
@@ -61,9 +62,12 @@ pub(crate) struct Seeded {
     pub(crate) feed: u64,
 }
 
-/// The settings of the measured server: the defaults.
+/// The settings of the measured server: the defaults, but that one address may fail as often as it likes, for all requests
+/// come from one.
 pub(crate) fn settings(data: &Path, port: u16) -> Fallible<Settings> {
-    Ok(Settings::new(format!("http://127.0.0.1:{port}").parse()?, data.to_owned()))
+    let mut settings = Settings::new(format!("http://127.0.0.1:{port}").parse()?, data.to_owned());
+    settings.limits.logins_per_address = u32::MAX;
+    Ok(settings)
 }
 
 /// The secret of the api's credential, and of the client that gets tokens of its own.
@@ -152,16 +156,20 @@ fn identity(number: u64) -> (SessionId, Salt) {
     (SessionId::from_bytes(half(sid)), Salt::from_bytes(half(salt)))
 }
 
-/// People with a password, all the same one.
+/// People with a password, all the same one; people without one; people who are disabled.
 async fn people(app: &App, mut changes: Changes) -> Fallible<Changes> {
     let (now, password) = (app.clock.now(), Password::new(PASSWORD.to_owned()).ok_or("a password that is too long")?);
     let hash = app.passwords.hash(password).await?;
-    for number in 0..PEOPLE {
+    for (kind, number) in ["person", "bare", "away"].into_iter().flat_map(|kind| (0..PEOPLE).map(move |n| (kind, n))) {
         let id = UserId::from_bytes(app.entropy.bytes());
-        let identifier = Identifier { text: format!("person-{number}"), user: id, rev: Rev::NEW };
-        let password = PasswordRow { user: id, hash: hash.clone(), changed_at: now, rev: Rev::NEW };
-        let user = User::new(id, Attributes::new(), now);
-        changes = changes.write(Row::User(user)).write(Row::Identifier(identifier)).write(Row::Password(password));
+        let status = if kind == "away" { UserStatus::Disabled } else { UserStatus::Active };
+        let user = User { status, ..User::new(id, Attributes::new(), now) };
+        let identifier = Identifier { text: format!("{kind}-{number}"), user: id, rev: Rev::NEW };
+        changes = changes.write(Row::User(user)).write(Row::Identifier(identifier));
+        if kind != "bare" {
+            let password = PasswordRow { user: id, hash: hash.clone(), changed_at: now, rev: Rev::NEW };
+            changes = changes.write(Row::Password(password));
+        }
     }
     Ok(changes)
 }

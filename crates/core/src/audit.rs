@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::change::Take;
 use crate::id::{AttributeName, ClientId, SessionId, UserId};
+use crate::sender::SenderName;
 use crate::time::Timestamp;
 
 macro_rules! acts {
@@ -85,6 +86,10 @@ acts! {
     KeysRotated = "keys.rotated",
     /// A key was withdrawn.
     KeyWithdrawn = "key.withdrawn",
+    /// A sender of messages was declared, or its declaration changed.
+    SenderSet = "sender.set",
+    /// A sender of messages was removed.
+    SenderRemoved = "sender.removed",
 }
 
 /// The text is not one of its kind.
@@ -164,6 +169,8 @@ pub enum Target {
     Key(String),
     /// The keys of a purpose; of all, where none is named.
     Keys(String),
+    /// A sender of messages.
+    Sender(SenderName),
     /// Somebody who is not known here.
     Unknown,
 }
@@ -177,6 +184,7 @@ impl fmt::Display for Target {
             Self::Attribute(name) => write!(f, "attribute:{name}"),
             Self::Key(kid) => write!(f, "key:{kid}"),
             Self::Keys(purpose) => write!(f, "keys:{purpose}"),
+            Self::Sender(name) => write!(f, "sender:{name}"),
             Self::Unknown => f.write_str("unknown"),
         }
     }
@@ -194,6 +202,7 @@ impl FromStr for Target {
             Some(("attribute", name)) => name.parse().map(Self::Attribute).map_err(|_| bad),
             Some(("key", kid)) => Ok(Self::Key(kid.to_owned())),
             Some(("keys", purpose)) => Ok(Self::Keys(purpose.to_owned())),
+            Some(("sender", name)) => name.parse().map(Self::Sender).map_err(|_| bad),
             None if text == "unknown" => Ok(Self::Unknown),
             Some(_) | None => Err(bad),
         }
@@ -327,6 +336,7 @@ mod tests {
             Target::Attribute(name),
             key,
             keys,
+            Target::Sender(SenderName::Sms),
             Target::Unknown,
         ] {
             assert_eq!(target.to_string().parse(), Ok(target));

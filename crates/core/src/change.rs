@@ -11,6 +11,7 @@ use crate::id::{AttributeName, ChallengeId, ClientId, SessionId, UserId};
 use crate::key::Key;
 use crate::rev::Rev;
 use crate::secret::PasswordHash;
+use crate::sender::{Sender, SenderName};
 use crate::session::Session;
 use crate::time::Timestamp;
 use crate::user::User;
@@ -60,6 +61,8 @@ pub enum Row {
     Key(Key),
     /// A code that was sent.
     Challenge(Challenge),
+    /// A sender of messages.
+    Sender(Sender),
 }
 
 /// Which row.
@@ -83,6 +86,8 @@ pub enum RowKey {
     Key(String),
     /// A code that was sent.
     Challenge(ChallengeId),
+    /// A sender of messages.
+    Sender(SenderName),
 }
 
 impl Row {
@@ -98,6 +103,7 @@ impl Row {
             Self::Attribute(row) => RowKey::Attribute(row.name.clone()),
             Self::Key(row) => RowKey::Key(row.kid.clone()),
             Self::Challenge(row) => RowKey::Challenge(row.id),
+            Self::Sender(row) => RowKey::Sender(row.name),
         }
     }
 
@@ -113,6 +119,7 @@ impl Row {
             Self::Attribute(row) => row.rev,
             Self::Key(row) => row.rev,
             Self::Challenge(row) => row.rev,
+            Self::Sender(row) => row.rev,
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod rev;
 pub mod rolling;
 pub mod scope;
 pub mod secret;
+pub mod sender;
 pub mod session;
 pub mod simulation;
 pub mod time;

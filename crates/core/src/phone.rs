@@ -35,9 +35,9 @@ impl PhoneNumber {
         format!("***{}", &self.0[self.0.len() - 2..])
     }
 
-    /// Whether it begins with the calling code of a country, given as digits.
-    pub fn is_of(&self, calling_code: &str) -> bool {
-        self.0[1..].starts_with(calling_code)
+    /// Whether it is a number of a country.
+    pub fn is_of(&self, country: &CallingCode) -> bool {
+        self.0[1..].starts_with(country.as_str())
     }
 }
 
@@ -69,6 +69,47 @@ impl<'de> Deserialize<'de> for PhoneNumber {
     }
 }
 
+/// The calling code of a country, or the beginning of its numbers: 1 to 4 digits of which the first is not zero (E.164
+/// section 6.2.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CallingCode(Box<str>);
+
+/// The text is no calling code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be calling codes like 44 or 49")]
+pub struct BadCallingCode;
+
+impl CallingCode {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CallingCode {
+    type Err = BadCallingCode;
+
+    fn from_str(text: &str) -> Result<Self, BadCallingCode> {
+        let digits = (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        if digits && !text.starts_with('0') { Ok(Self(text.into())) } else { Err(BadCallingCode) }
+    }
+}
+
+impl TryFrom<String> for CallingCode {
+    type Error = BadCallingCode;
+
+    fn try_from(text: String) -> Result<Self, BadCallingCode> {
+        text.parse()
+    }
+}
+
+impl From<CallingCode> for String {
+    fn from(code: CallingCode) -> Self {
+        code.0.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +118,11 @@ mod tests {
     fn only_the_canonical_form_is_a_number() {
         let number: PhoneNumber = "+441632960011".parse().unwrap();
         assert_eq!((number.block(), number.hint().as_str()), ("+44163296", "***11"));
-        assert!(number.is_of("44") && !number.is_of("49"));
+        let is_of = |code: &str| number.is_of(&code.parse().unwrap());
+        assert!(is_of("44") && is_of("4416") && !is_of("49"));
+        for wrong in ["", "0", "044", "+44", "44163", "4 4"] {
+            assert_eq!(wrong.parse::<CallingCode>(), Err(BadCallingCode), "{wrong}");
+        }
         for wrong in
             ["", "+", "441632960011", "+0441632960", "+44 1632 960011", "+123456", "+1234567890123456", "+44163296001x"]
         {

@@ -160,7 +160,7 @@ impl App {
         Ok(Self(Arc::new(Parts {
             mint: Mint::new(keyring.clone(), entropy.clone(), &settings.issuer),
             passwords: Passwords::new(&settings.limits, entropy.clone()).map_err(StartError::Passwords)?,
-            outbox: Outbox::open(&settings, clock.clone(), entropy.clone())?,
+            outbox: Outbox::open(&settings, (&store, &keyring), clock.clone(), entropy.clone())?,
             throttle: Throttle::new(&settings.limits, &keyring),
             proxies: Proxies::new(&settings.trusted_proxies),
             reloader: OnceLock::new(),

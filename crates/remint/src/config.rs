@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::app::DATA_FILE;
 use crate::keyring::MasterKey;
 use crate::listen;
-use crate::settings::{AddressRange, Issuer, Settings};
+use crate::settings::{AddressRange, Issuer, Settings, hashing_at_once};
 use crate::traces;
 
 mod environment;
@@ -31,6 +31,7 @@ pub use environment::Environment;
 pub use key::Key;
 pub use reload::{Reloaded, Reloader};
 pub use show::{Shown, show};
+pub(crate) use sms::{checked_secret, read_secret};
 use source::Sources;
 
 /// Where the file is looked for, if no other is named: in the working directory.
@@ -222,8 +223,10 @@ impl Reading<'_> {
         limits.logins_per_account = self.positive(Key::LoginsPerAccount, limits.logins_per_account);
         limits.logins_per_address = self.positive(Key::LoginsPerAddress, limits.logins_per_address);
         limits.login_window = self.duration(Key::LoginWindow, limits.login_window);
-        limits.hashing_at_once = usize::from(self.positive(Key::HashingAtOnce, 2_u16));
+        limits.hashing_at_once = usize::from(self.positive(Key::HashingAtOnce, hashing_at_once()));
         limits.hashing_queue = usize::from(self.positive(Key::HashingQueue, 32_u16));
+        limits.page_streams = usize::from(self.positive(Key::PageStreams, 5_000_u16));
+        settings.page_heartbeat = self.duration(Key::PageHeartbeat, settings.page_heartbeat);
         settings.traces_url = self.traces_url();
         settings.keys.jwks_max_age = self.duration(Key::JwksMaxAge, settings.keys.jwks_max_age);
         settings.keys.rotate_every = self.duration(Key::RotateKeysEvery, settings.keys.rotate_every);

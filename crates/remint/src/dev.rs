@@ -3,11 +3,15 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use remint_core::sender::SomeLimits;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::clock::Clock;
@@ -19,9 +23,11 @@ use crate::serve::{House, ServeError, make_private};
 use crate::settings::{Carrier, Settings, Sms};
 use crate::{http, telemetry};
 
+mod acts;
 mod facts;
 mod front;
 mod inbox;
+mod play;
 mod seed;
 mod speed;
 
@@ -85,33 +91,87 @@ pub enum DevError {
     },
 }
 
-/// Runs until it is told to stop.
+/// Runs until it is told to stop; where another speed is wished for, anew with that one.
 ///
 /// # Errors
 /// Where it cannot start.
 pub async fn dev(data: Option<PathBuf>, options: Options) -> Result<(), DevError> {
     let log = Log { format: LogFormat::Text, filter: "warn,remint::access=info".to_owned() };
     let _log = telemetry::log_to_stderr(&log).map_err(ServeError::Log)?;
-    let speed = Speed::new(options.speed)?;
+    let mut speed = Speed::new(options.speed)?;
     let data = data.unwrap_or_else(|| DEFAULT_DATA.into());
-    let (listeners, port) = loopback(options.port).await?; // where that fails nothing is left behind
-    let before = prepared(&data)?;
-    let settings = speed.scaled(settings(&data, port)?);
-    let master_key = master_key(&data)?;
-    let app = App::open(settings, master_key, Clock::system(), Entropy::system()).await.map_err(ServeError::from)?;
-    let seeded = seed::seed(&app, speed, before != Some(options.speed)).await?;
-    let facts = facts::write(&app, &seeded)?;
-    write_private(&data.join(DEV_MARKER), &format!("{} {port}\n", options.speed))?;
-    let limits = Limits { request_time: app.settings.timing.server_deadline, ..Limits::default() };
-    let mut house = House::new(app.clone(), limits)?;
-    let public = http::router(app.clone()).merge(inbox::router(&app));
-    house.open(front::router(public, &facts, port), listeners);
-    facts::print(&facts, &data).map_err(DevError::Listen)?;
-    if !options.no_open {
-        open_browser(app.settings.issuer.as_str());
+    let (doors, port) = Doors::open(options.port).await?; // where that fails nothing is left behind
+    let mut before = prepared(&data)?;
+    let mut stops = Stops::watched()?;
+    let mut greeting = Some(options.no_open);
+    loop {
+        let stage = Stage { data: &data, doors: &doors, port, speed, rescale: before != Some(speed.times()) };
+        match stage.run(&mut stops, greeting.take()).await? {
+            Some(wished) => (before, speed) = (Some(speed.times()), wished),
+            None => return Ok(()),
+        }
     }
-    house.run().await;
-    Ok(())
+}
+
+/// One run at one speed.
+struct Stage<'a> {
+    data: &'a Path,
+    doors: &'a Doors,
+    port: u16,
+    speed: Speed,
+    rescale: bool,
+}
+
+impl Stage<'_> {
+    /// Answers the speed at which to go on, if it is to. The first run greets, and opens no browser where it is told so.
+    async fn run(&self, stops: &mut Stops, greeting: Option<bool>) -> Result<Option<Speed>, DevError> {
+        let settings = self.speed.scaled(settings(self.data, self.port)?);
+        let master_key = master_key(self.data)?;
+        let app =
+            App::open(settings, master_key, Clock::system(), Entropy::system()).await.map_err(ServeError::from)?;
+        let seeded = seed::seed(&app, self.speed, self.rescale).await?;
+        let facts = facts::write(&app, self.speed, &seeded)?;
+        write_private(&self.data.join(DEV_MARKER), &format!("{} {}\n", self.speed.times(), self.port))?;
+        let limits = Limits { request_time: app.settings.timing.server_deadline, ..Limits::default() };
+        let mut house = House::new(app.clone(), limits)?;
+        let (faster, mut wishes) = mpsc::channel(1);
+        let acts = acts::router(&app, facts::public(&facts, self.speed), faster);
+        let own = inbox::router(&app).merge(play::router(&app.settings.issuer)).merge(acts);
+        let public = http::router(app.clone()).merge(own);
+        house.open(front::router(public, &facts, self.port), self.doors.listeners()?);
+        if let Some(no_open) = greeting {
+            facts::print(&facts, self.data).map_err(DevError::Listen)?;
+            if !no_open {
+                open_browser(&format!("{}/play", app.settings.issuer));
+            }
+        }
+        let mut wished = None;
+        let stop = async {
+            tokio::select! {
+                wish = wishes.recv() => wished = wish,
+                () = stops.told() => {}
+            }
+        };
+        house.run_until(stop).await;
+        Ok(wished)
+    }
+}
+
+/// The signals that stop dev. Watched from before the first run to after the last, so that none is lost between two.
+struct Stops(Signal, Signal);
+
+impl Stops {
+    fn watched() -> Result<Self, DevError> {
+        let watched = |kind| signal(kind).map_err(ServeError::Signals);
+        Ok(Self(watched(SignalKind::terminate())?, watched(SignalKind::interrupt())?))
+    }
+
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
+    }
 }
 
 /// Makes the folder, unless it is there; refuses one of somebody else. Answers the speed of the last start.
@@ -139,7 +199,9 @@ fn read_marker(data: &Path) -> Option<(u32, u16)> {
 fn settings(data: &Path, port: u16) -> Result<Settings, DevError> {
     let issuer = format!("http://localhost:{port}").parse();
     let mut settings = Settings::new(issuer.map_err(|_| DevError::PortTaken { port })?, data.to_owned());
-    settings.sms = Sms { carrier: Carrier::Inbox, per_number: 100, per_block: 100, per_address: 100, ..Sms::default() };
+    let many = NonZeroU32::new(100);
+    let limits = SomeLimits { per_number: many, per_block: many, per_address: many, ..SomeLimits::default() };
+    settings.sms = Sms { carrier: Carrier::Inbox, limits };
     Ok(settings)
 }
 
@@ -175,7 +237,24 @@ fn write_private(path: &Path, text: &str) -> Result<(), DevError> {
     std::fs::rename(&unfinished, path).map_err(folder)
 }
 
-/// Both loopbacks, on one port; the IPv6 one where the host has it.
+/// Both loopbacks, on one port; the IPv6 one where the host has it. They stay open from one run to the next: who comes
+/// in between waits.
+struct Doors(Vec<std::net::TcpListener>);
+
+impl Doors {
+    async fn open(port: u16) -> Result<(Self, u16), DevError> {
+        let (listeners, port) = loopback(port).await?;
+        let kept = listeners.into_iter().map(TcpListener::into_std).collect::<io::Result<_>>();
+        Ok((Self(kept.map_err(DevError::Listen)?), port))
+    }
+
+    fn listeners(&self) -> Result<Vec<TcpListener>, DevError> {
+        let again = |door: &std::net::TcpListener| TcpListener::from_std(door.try_clone()?);
+        self.0.iter().map(again).collect::<io::Result<_>>().map_err(DevError::Listen)
+    }
+}
+
+/// Binds both; a port that is free on both, where none is named.
 async fn loopback(port: u16) -> Result<(Vec<TcpListener>, u16), DevError> {
     const ATTEMPTS: u8 = 16; // a free port of the one may be taken on the other
     let taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;

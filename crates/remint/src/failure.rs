@@ -38,7 +38,7 @@ pub enum Failure {
     #[error("the same record is being changed by others: try again")]
     Contended,
     /// Nobody carries messages here.
-    #[error("this server sends no codes: its operator has set no `sms_webhook_url`")]
+    #[error("this server sends no codes: its operator has declared no sender")]
     NoSender,
     /// The message with the code was not carried.
     #[error("the code could not be sent just now: try again")]

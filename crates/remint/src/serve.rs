@@ -182,13 +182,19 @@ impl House {
     }
 
     /// Runs until SIGTERM or SIGINT, drains, and closes the store.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        self.run_until(std::future::pending()).await;
+    }
+
+    /// The same, with one more reason to stop.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) {
         if let Some(hangup) = self.hangup.take() {
             self.jobs.spawn(jobs::reload::run(self.app.clone(), hangup));
         }
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            () = stop => {}
         }
         tracing::info!("stopping: requests under way are finished");
         self.app.drain.begin();

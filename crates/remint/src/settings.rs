@@ -10,6 +10,7 @@ use std::time::Duration;
 use remint_core::client::Origin;
 use remint_core::id::Audience;
 use remint_core::policy::Timing;
+use remint_core::sender::SomeLimits;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The public URL of the server: `https://host[:port][/path]`, no query, no fragment, no trailing slash (RFC 8414
@@ -154,7 +155,7 @@ pub struct Limits {
     pub logins_per_address: u32,
     /// See above.
     pub login_window: Duration,
-    /// Password hashes under way at once; each takes 19 MiB.
+    /// Password hashes under way at once: two by default, one where there is one processor. Each takes 19 MiB.
     pub hashing_at_once: usize,
     /// Password hashes that may wait; one more is answered 503.
     pub hashing_queue: usize,
@@ -168,11 +169,16 @@ impl Default for Limits {
             logins_per_account: 10,
             logins_per_address: 100,
             login_window: Duration::from_secs(15 * 60),
-            hashing_at_once: 2,
+            hashing_at_once: hashing_at_once().into(),
             hashing_queue: 32,
             page_streams: 5_000,
         }
     }
+}
+
+/// A second hash beside the first gains nothing where there is one processor, and those who are logged in would feel it.
+pub(crate) fn hashing_at_once() -> u16 {
+    if std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1) { 1 } else { 2 }
 }
 
 /// The secret that webhooks are signed with. Cannot be printed.
@@ -191,6 +197,11 @@ impl WebhookSecret {
     /// The bytes of the key.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+
+    /// The text, as it was given.
+    pub fn reveal(&self) -> &str {
+        &self.0
     }
 }
 
@@ -239,7 +250,7 @@ impl fmt::Debug for WebhookTarget {
 /// Who carries messages to phones.
 #[derive(Clone, Debug, Default)]
 pub enum Carrier {
-    /// Nobody: there is no second factor here.
+    /// Nobody, but for a sender that an administrator declared.
     #[default]
     Nobody,
     /// A page of this machine: `remint dev`, and tests.
@@ -248,29 +259,13 @@ pub enum Carrier {
     Webhook(WebhookTarget),
 }
 
-/// Messages to phones: who carries them, and how many codes may be sent; so many to verify numbers, and as many to log in. Who is paid for messages to a range of numbers
-/// must not find a machine that sends them.
-#[derive(Clone, Debug)]
+/// Messages to phones: who carries them, and how many codes may be sent. What is set here stands over what is stored.
+#[derive(Clone, Debug, Default)]
 pub struct Sms {
     /// Who carries them.
     pub carrier: Carrier,
-    /// Codes to one number in an hour.
-    pub per_number: u32,
-    /// Codes to ten thousand numbers that follow one another, in an hour.
-    pub per_block: u32,
-    /// Codes asked for from one address (IPv6: one /64) in an hour.
-    pub per_address: u32,
-    /// Codes in a day.
-    pub per_day: u32,
-    /// The calling codes of the countries that codes are sent to, as digits; empty for all.
-    pub countries: Vec<String>,
-}
-
-impl Default for Sms {
-    fn default() -> Self {
-        let carrier = Carrier::default();
-        Self { carrier, per_number: 5, per_block: 30, per_address: 20, per_day: 10_000, countries: Vec::new() }
-    }
+    /// Those of the limits that are set.
+    pub limits: SomeLimits,
 }
 
 /// Lives of keys.

@@ -208,7 +208,14 @@ fn a_file_that_is_wrong_changes_nothing_and_every_error_names_its_line() {
         ("[users.ada]\npassword_env = 'NOBODY'\n", &["wrong.toml:2: users.ada.password_env:", "not set"]),
         ("[users.ada]\nattributes = { rank = 1 }\n", &["wrong.toml:2: users.ada.attributes:", "not declared"]),
         ("[users.ada]\npassword_file = 'short'\n", &["users.ada.password_file:", "at least 8 characters"]),
-        ("[senders.sms]\n", &["wrong.toml:1:", "`senders` is not a section"]),
+        ("[senders.sms]\n", &["wrong.toml:1: senders.sms.webhook_url:", "an https URL"]),
+        ("[senders.smoke]\n", &["wrong.toml:1: senders.smoke", "there is `sms`"]),
+        ("[senders.sms]\nwebhook_url = 'https://a.test'\n", &["wrong.toml:1: senders.sms: needs `secret_file`"]),
+        (
+            "[senders.sms]\nwebhook_url = 'https://a.test'\nsecret_file = 'short'\n",
+            &["wrong.toml:3: senders.sms.secret_file:", "fewer than 32 bytes"],
+        ),
+        ("[senders.sms]\nwebhook_url = 'https://a.test'\nper_day = 0\n", &["wrong.toml:3: senders.sms.per_day:"]),
     ] {
         place.write("short", "seven77\n");
         place.write("wrong.toml", &format!("{text}[attributes.innocent]\ntype = 'string'\n"));
@@ -218,6 +225,107 @@ fn a_file_that_is_wrong_changes_nothing_and_every_error_names_its_line() {
         assert_eq!(place.json(&["user", "attributes"])["attributes"], json!([]), "{text}");
     }
     assert_eq!(place.refused(&["apply", "nothing.toml"]).0, 2);
+}
+
+const SECRET: &str = "a secret that both sides have been told";
+const SENDER: &str = "\
+[senders.sms]
+webhook_url = \"https://sms.example/hooks/t0ken\"
+secret_file = \"sms.secret\"
+per_day = 500
+";
+
+#[test]
+fn a_sender_of_the_file_is_declared_compared_and_never_shown() {
+    let place = Place::configured();
+    place.write("sender.toml", SENDER);
+    place.write("sms.secret", &format!("{SECRET}\n"));
+    let made = place.text(&["apply", "sender.toml"]);
+    assert!(made.contains("+ sender sms\n") && made.contains("per_day = 500") && made.contains("1 made"), "{made}");
+    assert_eq!(place.text(&["apply", "sender.toml"]), "Nothing to change.\n");
+    let listed = place.json(&["sender", "list"]);
+    let sms = &listed["senders"][0];
+    assert_eq!((&sms["webhook"], &sms["in_use"]), (&json!("https://sms.example"), &json!(true)));
+    assert_eq!((&sms["per_day"], &sms["per_number"]), (&json!(500), &json!(5)));
+
+    place.write("sms.secret", &format!("{SECRET}, and changed"));
+    place.write("sender.toml", &SENDER.replace("per_day = 500\n", "countries = [\"44\"]\n"));
+    let rehearsed = place.text(&["apply", "sender.toml", "--dry-run"]);
+    for line in [
+        "~ sender sms\n",
+        "    per_day: 500 -> 10000\n",
+        "    countries: [] -> [\"44\"]\n",
+        "    secret: \"(not shown)\" -> \"(another, not shown)\"\n",
+        "0 to make, 1 to change. Nothing was done (--dry-run).",
+    ] {
+        assert!(rehearsed.contains(line), "{line}: {rehearsed}");
+    }
+    let told = place.text(&["apply", "sender.toml"]);
+    assert_eq!(place.text(&["apply", "sender.toml"]), "Nothing to change.\n");
+    for text in [made, rehearsed, told, listed.to_string(), place.text(&["sender", "list"])] {
+        assert!(!text.contains(SECRET) && !text.contains("t0ken"), "{text}");
+    }
+    place.write(
+        "remint.toml",
+        &(place.read("remint.toml") + "sms_webhook_url = 'https://other.example/'\nsms_per_day = 7\n"),
+    );
+    let with_configured = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        let output = command.env("REMINT_SMS_WEBHOOK_SECRET", SECRET).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let applied = with_configured(&["apply", "sender.toml"]);
+    assert!(
+        applied.contains("the configuration of the server sets webhook_url, secret, per_day, and wins"),
+        "{applied}"
+    );
+    let listed = with_configured(&["sender", "list"]);
+    let [_, first, second] = listed.lines().collect::<Vec<_>>()[..] else { panic!("{listed}") };
+    assert!(first.contains("configuration") && first.contains("true") && first.contains("other.example"), "{listed}");
+    assert!(second.contains("declared") && second.contains("false") && second.contains("webhook_url"), "{listed}");
+    let doctor = with_configured(&["doctor"]);
+    assert!(doctor.contains("wins over the declared sender `sms`"), "{doctor}");
+}
+
+#[test]
+fn a_sender_is_declared_and_removed_by_hand() {
+    let place = Place::configured();
+    let url = ["--webhook-url", "https://sms.example/send"];
+    let (code, message) = place.refused(&[&["sender", "set", "sms"], &url[..]].concat());
+    assert!(code == 2 && message.contains("openssl rand -hex 32"), "{message}");
+    place.write("secret", SECRET);
+    let set = [&["sender", "set", "sms"], &url[..], &["--secret-file", "secret", "--per-day", "9", "--country", "44"]];
+    let made = place.json(&set.concat());
+    assert_eq!((&made["per_day"], &made["countries"]), (&json!(9), &json!(["44"])));
+    let again = place.json(&[&["sender", "set", "sms"], &url[..]].concat());
+    assert_eq!((&again["per_day"], &again["in_use"]), (&json!(10_000), &json!(true)), "the secret stays");
+    assert_eq!(place.refused(&["sender", "remove", "sms"]).0, 2, "it must be meant");
+    place.text(&["sender", "remove", "sms", "--yes"]);
+    assert_eq!(place.refused(&["sender", "remove", "sms", "--yes"]).0, 3);
+    assert_eq!(place.text(&["sender", "list"]), "no senders\n");
+    assert_eq!(place.refused(&[&["sender", "set", "smoke"], &url[..]].concat()).0, 2);
+}
+
+#[test]
+fn what_a_client_may_administer_is_set_by_flags() {
+    let place = Place::configured();
+    place.text(&["api", "create", "orders"]);
+    let base = ["--policy", "fixed", "--api", "orders", "--confidential", "--client-credentials"];
+    let scopes = ["--administration", "remint:users:read", "--administration", "remint:sessions:open"];
+    let made =
+        place.json(&[&["client", "create", "ops"], &base[..], &scopes, &["--opens-sessions-at", "web"]].concat());
+    let given = json!({"scopes": "remint:sessions:open remint:users:read", "opens_sessions_at": ["web"]});
+    assert_eq!(made["administration"], given);
+    let narrower = place.json(&["client", "update", "ops", "--administration", "remint:sessions:open"]);
+    let given = json!({"scopes": "remint:sessions:open", "opens_sessions_at": ["web"]});
+    assert_eq!(narrower["administration"], given, "the list that was not given stays");
+    let named = place.json(&["client", "update", "ops", "--name", "Operations"]);
+    assert_eq!(named["administration"], given);
+    let none = place.json(&["client", "update", "ops", "--no-administration"]);
+    assert_eq!(none["administration"], Value::Null);
+    assert_eq!(place.refused(&["client", "update", "ops", "--administration", "remint:everything"]).0, 2);
+    let both = ["client", "update", "ops", "--no-administration", "--administration", "remint:keys"];
+    assert_eq!(place.refused(&both).0, 2);
 }
 
 #[test]

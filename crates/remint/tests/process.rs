@@ -12,6 +12,10 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "evidence/mod.rs"]
+#[allow(dead_code, reason = "no server is in this process")]
+mod evidence;
+
 const KEY: &str = "3f9a1c77e05b42d86610fe9b8827ac5513d0e4b96f21783a4cc59d02b7e6f845";
 
 /// A directory to work in, with no configuration around it.
@@ -93,11 +97,12 @@ impl Place {
     /// `remint serve` on free ports, once it says that it runs.
     fn serve(&self) -> Running {
         let mut child = self.command(&["serve"]).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line = lines.find_map(|line| line.ok().filter(|line| line.contains("serving"))).expect("it serves");
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut lines = lines.inspect(|line| evidence::line(line));
+        let line = lines.find(|line| line.contains("serving")).expect("it serves");
         let said: Value = serde_json::from_str(&line).unwrap();
         let address = |name: &str| format!("http://{}", said[name].as_str().unwrap());
-        let stderr = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
+        let stderr = std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
         Running { child, stderr: Some(stderr), issuer: address("listen"), operations: address("operations") }
     }
 
@@ -116,16 +121,15 @@ impl Place {
     }
 }
 
-fn collected(mut stderr: std::process::ChildStderr) -> std::thread::JoinHandle<String> {
+fn collected(stderr: std::process::ChildStderr) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
-        let mut text = String::new();
-        let _ = stderr.read_to_string(&mut text);
-        text
+        let lines = BufReader::new(stderr).lines().map_while(Result::ok).inspect(|line| evidence::line(line));
+        lines.fold(String::new(), |text, line| text + &line + "\n")
     })
 }
 
-/// An answer: status and body.
-struct Answer(u16, String);
+/// An answer: status, body and head.
+struct Answer(u16, String, String);
 
 impl Answer {
     fn json(&self) -> Value {
@@ -163,7 +167,9 @@ impl Running {
 fn ask(base: &str, method: &str, path: &str, headers: &str, body: Option<&Value>) -> Answer {
     let host = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).unwrap();
-    let own_host = if headers.to_lowercase().contains("host:") { String::new() } else { format!("Host: {host}\r\n") };
+    let has_host = headers.lines().any(|line| line.to_lowercase().starts_with("host:"));
+    let own_host = if has_host { String::new() } else { format!("Host: {host}\r\n") };
+    body.into_iter().for_each(evidence::secrets_in);
     let body = body.map(|body| body.to_string());
     let typed =
         body.as_ref().map(|body| format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
@@ -172,7 +178,9 @@ fn ask(base: &str, method: &str, path: &str, headers: &str, body: Option<&Value>
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    Answer(head[9..12].parse().unwrap(), body.to_owned())
+    let answer = Answer(head[9..12].parse().unwrap(), body.to_owned(), head.to_lowercase());
+    evidence::secrets_in(&serde_json::from_str(&answer.1).unwrap_or_default());
+    answer
 }
 
 fn bearer(token: &Value) -> String {
@@ -215,6 +223,73 @@ fn dev_answers_only_as_this_host() {
         let answer = dev.ask("GET", "/oauth2/jwks", &format!("Host: {host}\r\n"), None);
         assert_eq!(answer.0, 421, "{host}: {}", answer.1);
     }
+}
+
+#[test]
+fn the_playground_is_in_dev_only_and_runs_no_script_from_elsewhere() {
+    let place = Place::new().configured();
+    let dev = place.dev(&[]);
+    let page = dev.ask("GET", "/play", "", None);
+    assert_eq!(page.0, 200);
+    for directive in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'self'"] {
+        assert!(page.2.contains(directive), "{directive}: {}", page.2);
+    }
+    assert!(!page.2.contains("unsafe"), "{}", page.2);
+    for needed in ["main.js", "play.css", "library.js", "mark.svg"] {
+        assert_eq!(dev.ask("GET", &format!("/play/{needed}"), "", None).0, 200, "{needed}");
+    }
+    assert_eq!(dev.ask("GET", "/play/dev.json", "", None).0, 404);
+    let port = dev.host().rsplit(':').next().unwrap();
+    let elsewhere = dev.ask("GET", "/play", &format!("Host: 127.0.0.1:{port}\r\n"), None);
+    assert!(elsewhere.0 == 307 && elsewhere.2.contains(&format!("location: {}/play", dev.issuer)), "{}", elsewhere.2);
+    let facts = dev.ask("GET", "/dev/facts.json", "", None);
+    assert!(facts.1.contains("demo-rolling") && !facts.1.contains("secret"), "{}", facts.1);
+
+    let server = place.serve();
+    for path in ["/play", "/play/main.js", "/dev/facts.json", "/dev/role", "/dev/speed", "/dev/inbox.json"] {
+        assert_eq!(ask(&server.issuer, "GET", path, "", None).0, 404, "{path}");
+    }
+}
+
+#[test]
+fn only_dev_s_own_page_changes_a_role_or_the_speed() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let role = json!({"role": "admiral"});
+    for wrong in ["", "Origin: http://localhost:1\r\n", "Origin: null\r\n", "Origin: http://evil.example\r\n"] {
+        assert_eq!(dev.ask("POST", "/dev/role", wrong, Some(&role)).0, 403, "{wrong}");
+        assert_eq!(dev.ask("POST", "/dev/speed", wrong, Some(&json!({"speed": 60}))).0, 403, "{wrong}");
+    }
+    let own = format!("Origin: {}\r\n", dev.issuer);
+    assert_eq!(dev.ask("POST", "/dev/role", &own, Some(&role)).json(), json!({"cv": 2}));
+    assert_eq!(dev.ask("POST", "/dev/role", &own, Some(&json!({"role": 7}))).0, 400);
+    assert_eq!(dev.ask("POST", "/dev/speed", &own, Some(&json!({"speed": 61}))).0, 400);
+    assert_eq!(place.json(&["user", "show", "ada@example.test"])["attributes"]["role"], json!("admiral"));
+}
+
+#[test]
+fn the_speed_changes_while_dev_runs_and_sessions_go_on() {
+    let place = Place::new();
+    let dev = place.dev(&[]);
+    let tokens = dev.log_in("demo-refresh");
+    // As much of a life as the rounding of minting times leaves.
+    let lives = |tokens: &Value, life: u64, quantum: u64| {
+        let left = tokens["expires_in"].as_u64().unwrap();
+        assert!((life - quantum..=life).contains(&left), "{left} of {life}");
+    };
+    lives(&tokens, 300, 5);
+    let own = format!("Origin: {}\r\n", dev.issuer);
+    for (speed, life) in [(60, 5), (30, 10)] {
+        assert_eq!(dev.ask("POST", "/dev/speed", &own, Some(&json!({"speed": speed}))).0, 202);
+        // Who comes while the server begins anew waits, or meets the run that ends.
+        let told = || dev.ask("GET", "/dev/facts.json", "", None).json()["speed"].clone();
+        assert!((0..100).any(|_| told() == json!(speed)));
+        lives(&dev.log_in("demo-refresh"), life, 1);
+        let shown = dev.ask("GET", "/session", &bearer(&tokens["account_token"]), None);
+        assert_eq!(shown.0, 200, "{}", shown.1);
+    }
+    assert_eq!(place.json(&["client", "show", "demo-refresh"])["policy"]["life"], json!(10));
+    assert_eq!(dev.stopped().0, Some(0), "it still ends in order");
 }
 
 #[test]

@@ -14,7 +14,9 @@ export async function dev({ speed = 1 } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'remint-interop-'))
   const data = join(folder, 'data')
   const options = ['dev', '--no-open', '--port', '0', '--speed', String(speed), '--data', data]
-  const log = await open(join(folder, 'log'), 'w')
+  // `scripts/scan-logs` reads what is kept in the folder of the tests' logs.
+  const file = join(process.env.TEST_LOGS ?? folder, `node-${process.pid}.log`)
+  const log = await open(file, 'a')
   const child = spawn(binary, options, { env: {}, stdio: ['ignore', 'pipe', log.fd] })
   await log.close()
   const ended = new Promise((resolve, reject) => {
@@ -24,7 +26,7 @@ export async function dev({ speed = 1 } = {}) {
   const lines = createInterface({ input: child.stdout })
   const up = new Promise((resolve) => lines.once('line', resolve))
   const failed = ended.then(async (code) => {
-    throw new Error(`remint dev ended with ${code}: ${await readFile(join(folder, 'log'), 'utf8')}`)
+    throw new Error(`remint dev ended with ${code}: ${await readFile(file, 'utf8')}`)
   })
   failed.catch(() => {}) // after it is up, an end is what `stop` wants
   await Promise.race([up, failed])

@@ -21,8 +21,9 @@ class Dev:
         self._folder = tempfile.TemporaryDirectory(prefix="remint-interop-")
         self.data = data = pathlib.Path(self._folder.name) / "data"
         options = ["dev", "--no-open", "--port", "0", "--speed", str(speed), "--data", str(data)]
-        log = pathlib.Path(self._folder.name) / "log"
-        with log.open("wb") as stderr:
+        # `scripts/scan-logs` reads what is kept in the folder of the tests' logs.
+        log = pathlib.Path(os.environ.get("TEST_LOGS", self._folder.name)) / f"python-{os.getpid()}.log"
+        with log.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [BINARY, *options], env={}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
             )

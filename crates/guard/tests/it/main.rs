@@ -1,6 +1,7 @@
 //! The guard against a real issuer over real HTTP.
 #![expect(clippy::unwrap_used, reason = "a scene that cannot be set fails its test")]
 
+mod cases;
 mod feed;
 mod keys;
 mod refusals;

@@ -2,6 +2,7 @@
 //! before anything is made or sent; a try before it is compared. Never says whose a number is.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -14,6 +15,7 @@ use remint_core::phone::PhoneNumber;
 use remint_core::refusal::Refusal;
 use remint_core::rev::Rev;
 use remint_core::secret::{MacKey, Salt};
+use remint_core::sender::SmsLimits;
 use remint_core::time::Timestamp;
 
 use crate::account::throttle::network;
@@ -56,14 +58,15 @@ impl Allowed {
 /// # Errors
 /// Where nobody carries messages, the country is not served, or there were too many.
 pub async fn allow(app: &App, what_for: For, to: &PhoneNumber, address: IpAddr) -> Result<Allowed, Failure> {
-    app.outbox.ready()?;
-    let served = &app.settings.sms.countries;
+    app.outbox.ready().await?;
+    let limits = app.outbox.limits().await?;
+    let served = &limits.countries;
     if !served.is_empty() && !served.iter().any(|code| to.is_of(code)) {
         let why = "is of a country that this server sends no codes to";
         return Err(BadRequest::Invalid { name: "phone_number", why }.into());
     }
     let mut counters = Vec::new();
-    for take in limits(app, what_for, to, address, app.clock.now()) {
+    for take in counted(app, &limits, (what_for, to, address), app.clock.now()) {
         let counter = take.key.clone();
         taken(app, take).await?.map_err(|retry_after| Refusal::TooManyAttempts { retry_after })?;
         counters.push(counter);
@@ -72,7 +75,12 @@ pub async fn allow(app: &App, what_for: For, to: &PhoneNumber, address: IpAddr) 
 }
 
 /// The counters of a code. A number stands in none of them in clear.
-fn limits(app: &App, what_for: For, to: &PhoneNumber, address: IpAddr, at: Timestamp) -> [Take; 4] {
+fn counted(
+    app: &App,
+    sms: &SmsLimits,
+    (what_for, to, address): (For, &PhoneNumber, IpAddr),
+    at: Timestamp,
+) -> [Take; 4] {
     let key = app.keyring.derived("remint message limits");
     let (word, whose) = match what_for {
         For::Verification => ("verification", String::new()),
@@ -82,8 +90,7 @@ fn limits(app: &App, what_for: For, to: &PhoneNumber, address: IpAddr, at: Times
         let tag = hmac::sign(&key, format!("{what}:{text}").as_bytes());
         format!("sms:{word}:{what}:{}", URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]))
     };
-    let sms = &app.settings.sms;
-    let take = |key, limit, window| Take { key, limit, window, at };
+    let take = |key, limit: NonZeroU32, window| Take { key, limit: limit.get(), window, at };
     [
         take(named("address", &network(address).to_string()), sms.per_address, HOUR),
         take(named("number", &format!("{whose}{}", to.as_str())), sms.per_number, HOUR),

@@ -61,7 +61,7 @@ pub fn parsed(typed: &str) -> Result<PhoneNumber, BadRequest> {
 /// the place of the one before.
 pub async fn ask(app: &App, bearer: &Bearer, typed: &str, address: IpAddr) -> Result<Asked, Failure> {
     let number = parsed(typed)?;
-    app.outbox.ready()?;
+    app.outbox.ready().await?;
     changeable(app, bearer).await?;
     let allowed = codes::allow(app, codes::For::Verification, &number, address).await?;
     for _ in 0..MAX_CONFLICTS {
@@ -109,7 +109,7 @@ pub async fn verify(app: &App, bearer: &Bearer, typed: &str, doer: &Doer) -> Res
         let used = Changes::none().delete(RowKey::Challenge(id), challenge.rev);
         let changed = held.user.with_phone_number(Some(number));
         if let Some(issued) = written(app, bearer, held, changed, (used, doer)).await? {
-            tell(app, before, Content::NumberReplaced);
+            tell(app, before, Content::NumberReplaced).await;
             return Ok(issued);
         }
         if app.store.read(ChallengeById(id)).await?.as_ref() != Some(&challenge) {
@@ -139,7 +139,7 @@ pub async fn remove(app: &App, bearer: &Bearer, doer: &Doer) -> Result<Issued, F
         let before = held.user.phone_number.clone();
         let changed = held.user.with_phone_number(None);
         if let Some(issued) = written(app, bearer, held, changed, (Changes::none(), doer)).await? {
-            tell(app, before, Content::NumberRemoved);
+            tell(app, before, Content::NumberRemoved).await;
             return Ok(issued);
         }
     }
@@ -168,9 +168,9 @@ async fn written(
 }
 
 /// The old number hears of it. Nobody waits for that.
-pub fn tell(app: &App, before: Option<PhoneNumber>, content: Content) {
+pub async fn tell(app: &App, before: Option<PhoneNumber>, content: Content) {
     if let Some(number) = before {
-        app.outbox.tell(&number, content);
+        app.outbox.tell(&number, content).await;
     }
 }
 

@@ -7,7 +7,7 @@ use remint_core::policy::Policy;
 use remint_core::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::admin::AdminError;
+use crate::admin::{AdminError, senders};
 use crate::app::App;
 use crate::store::{Apis, Clients, Question, Reader, StoreError};
 
@@ -94,6 +94,7 @@ pub async fn run(app: &App) -> Result<Value, AdminError> {
     let clients = app.store.read(Clients).await?;
     let mut findings = vec![integrity(app).await, clock(app).await?, keys(app, &apis), rotation(app)];
     findings.extend(forwarded(app));
+    findings.push(senders::check(app).await?);
     if clients.is_empty() {
         findings.push(Finding::warning("clients", "there is no client: make one with `remint client create`"));
     }

@@ -1,4 +1,4 @@
-//! What an administrator can do: users, clients, apis, attributes, sessions, keys. Each operation reads, decides by the
+//! What an administrator can do: users, clients, apis, attributes, sessions, keys, senders. Each operation reads, decides by the
 //! rules of `remint_core`, commits with what the feed must tell and what the audit log keeps, and decides again where
 //! somebody else was first. Never asks who the caller is, nor whether they may come in: the door says it in [`By`].
 
@@ -15,6 +15,7 @@ pub mod clients;
 pub mod keys;
 pub mod page;
 pub mod preview;
+pub mod senders;
 pub mod sessions;
 pub mod users;
 

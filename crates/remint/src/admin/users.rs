@@ -312,7 +312,7 @@ pub async fn remove_phone(app: &App, by: &By, who: &str) -> Result<Seen, AdminEr
         Ok(Some(Wanted { user: changed.user, with: Changes::none().notice(told), names }))
     });
     let removed = briefly(removed.await?);
-    phone::tell(app, before, Content::NumberRemoved);
+    phone::tell(app, before, Content::NumberRemoved).await;
     Ok(removed)
 }
 

@@ -73,6 +73,9 @@ enum Command {
     /// Keys
     #[command(subcommand)]
     Key(commands::key::Key),
+    /// Senders: who carries messages to phones
+    #[command(subcommand)]
+    Sender(commands::sender::Sender),
     /// The audit log: who did what to whom
     #[command(subcommand)]
     Audit(commands::audit::Audit),
@@ -82,7 +85,7 @@ enum Command {
     /// Tokens
     #[command(subcommand)]
     Token(inspect::Token),
-    /// Make an installation as a file declares it: attributes, apis, clients, users
+    /// Make an installation as a file declares it: attributes, apis, clients, senders, users
     Apply(apply::Apply),
     /// Check this installation, and say what to do
     Doctor,
@@ -120,7 +123,7 @@ impl Command {
             Self::Backup { .. } | Self::Restore(_) => true,
             Self::Token(_) | Self::Completion { .. } | Self::Man { .. } | Self::Version => true,
             Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
-            Self::Key(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) => false,
+            Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) => false,
         }
     }
 }
@@ -296,6 +299,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Api(command) => commands::api::run(&setup, command).await,
         Command::Session(command) => commands::session::run(&setup, command).await,
         Command::Key(command) => commands::key::run(&setup, command).await,
+        Command::Sender(command) => commands::sender::run(&setup, command).await,
         Command::Policy(command) => commands::policy::run(&setup, command).await,
         Command::Token(command) => inspect::run(setup.json, command),
         Command::Apply(command) => apply::run(&setup, command).await,

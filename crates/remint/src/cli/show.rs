@@ -6,13 +6,28 @@ use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value};
 
 /// The lists that there are, each with the columns that fit on a screen, in their order; `--json` shows all.
-const LISTS: [(&str, &[&str]); 9] = [
+const LISTS: [(&str, &[&str]); 10] = [
     ("users", &["id", "identifiers", "status", "cv", "attributes"]),
     ("clients", &["id", "policy", "apis", "scopes", "first_party", "confidential", "disabled"]),
     ("apis", &["id", "audience", "algorithm", "scopes"]),
     ("attributes", &["name", "type", "writable_by", "max_bytes", "recent_login"]),
     ("sessions", &["sid", "client_id", "created_at", "last_seen", "ends_at", "over", "address", "user_agent"]),
     ("keys", &["kid", "purpose", "state", "since", "signs_at"]),
+    (
+        "senders",
+        &[
+            "name",
+            "source",
+            "in_use",
+            "webhook",
+            "per_number",
+            "per_block",
+            "per_address",
+            "per_day",
+            "countries",
+            "overridden",
+        ],
+    ),
     ("entries", &["at", "actor", "act", "target", "reason", "address", "from", "names"]),
     ("checks", &["grade", "check", "found"]),
     ("settings", &["setting", "value", "source"]),

@@ -40,6 +40,10 @@ pub enum Key {
     HashingAtOnce,
     /// Password hashes that may wait.
     HashingQueue,
+    /// Streams of pages at once.
+    PageStreams,
+    /// How often such a stream says that it is alive.
+    PageHeartbeat,
     /// The collector of traces.
     TracesUrl,
     /// Where messages to phones are posted.
@@ -60,7 +64,7 @@ pub enum Key {
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::PublicUrl,
         Self::Data,
         Self::MasterKeyFile,
@@ -78,6 +82,8 @@ impl Key {
         Self::LoginWindow,
         Self::HashingAtOnce,
         Self::HashingQueue,
+        Self::PageStreams,
+        Self::PageHeartbeat,
         Self::TracesUrl,
         Self::SmsWebhookUrl,
         Self::SmsWebhookSecretFile,
@@ -109,7 +115,7 @@ impl Key {
     }
 
     /// What its value must be.
-    pub(super) const fn expected(self) -> &'static str {
+    pub(crate) const fn expected(self) -> &'static str {
         self.described().2
     }
 
@@ -150,6 +156,8 @@ impl Key {
             Self::LoginWindow => Some("15m"),
             Self::HashingAtOnce => Some("2"),
             Self::HashingQueue => Some("32"),
+            Self::PageStreams => Some("5000"),
+            Self::PageHeartbeat => Some("20s"),
             Self::SmsPerNumber => Some("5"),
             Self::SmsPerBlock => Some("30"),
             Self::SmsPerAddress => Some("20"),
@@ -184,6 +192,12 @@ impl Key {
             Self::LoginsPerAddress => ("logins_per_address", "failed log-ins of one address in a window", NUMBER),
             Self::LoginWindow => ("login_window", "the window in which failed log-ins are counted", LENGTH),
             Self::HashingAtOnce => ("hashing_at_once", "password hashes at once", "a whole number from 1 to 65535"),
+            Self::PageStreams => {
+                ("page_streams", "streams of /session/events open at once", "a whole number from 1 to 65535")
+            }
+            Self::PageHeartbeat => {
+                ("page_heartbeat", "how often a silent stream of /session/events says that it is alive", LENGTH)
+            }
             Self::TracesUrl => (
                 "traces_url",
                 "where traces are sent, by OTLP over HTTP",

@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use remint_core::sender::SmsLimits;
 use tempfile::TempDir;
 
 use super::*;
-use crate::settings::Carrier;
+use crate::settings::{Carrier, Sms};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -240,8 +241,12 @@ fn what_is_shown_as_a_default_is_the_default() {
     let without = scene().complete();
     let printed = |scene: &Scene| {
         let config = scene.load().unwrap();
-        let settings = crate::settings::Settings { data: "data".into(), ..config.settings };
-        format!("{settings:?} {:?} {:?} {:?} {:?}", config.listen, config.operations_listen, config.limits, config.log)
+        let limits = config.settings.sms.limits.over(SmsLimits::default()); // what is not set can be declared
+        let settings = Settings { data: "data".into(), sms: Sms::default(), ..config.settings };
+        format!(
+            "{settings:?} {limits:?} {:?} {:?} {:?} {:?}",
+            config.listen, config.operations_listen, config.limits, config.log
+        )
     };
     assert_eq!(printed(&all), printed(&without));
 }
@@ -263,6 +268,19 @@ fn a_collector_is_named_by_a_url_without_a_password_and_only_where_traces_are_bu
 }
 
 #[test]
+fn the_channel_of_pages_has_its_settings() {
+    let settings = |text: &str| scene().complete().file(text).load().unwrap().settings;
+    let set = settings("page_streams = 7\npage_heartbeat = '45s'");
+    assert_eq!((set.limits.page_streams, set.page_heartbeat.as_secs()), (7, 45));
+    let usual = settings("");
+    assert_eq!((usual.limits.page_streams, usual.page_heartbeat.as_secs()), (5_000, 20));
+    for (line, word) in [("page_streams = 0", "from 1 to 65535"), ("page_heartbeat = '20'", "a length of time")] {
+        let refused = scene().complete().file(line).refused();
+        assert!(refused.contains(word), "{line}: {refused}");
+    }
+}
+
+#[test]
 fn codes_need_a_webhook_and_its_secret_and_the_secret_is_never_printed() {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     let url = "sms_webhook_url = 'https://sms.example/send'";
@@ -272,7 +290,8 @@ fn codes_need_a_webhook_and_its_secret_and_the_secret_is_never_printed() {
     let config = with_secret(&format!("{url}\nsms_per_day = 7\nsms_countries = ['44', '49']")).load().unwrap();
     let sms = &config.settings.sms;
     assert!(matches!(sms.carrier, Carrier::Webhook(_)));
-    assert_eq!((sms.per_day, sms.per_number, sms.countries.len()), (7, 5, 2));
+    let limits = sms.limits.over(SmsLimits::default());
+    assert_eq!((limits.per_day.get(), limits.per_number.get(), limits.countries.len()), (7, 5, 2));
     let printed = format!("{config:?}");
     assert!(!printed.contains(SECRET) && !printed.contains("sms.example"), "{printed}");
     assert!(with_secret("").refused().contains("`sms_webhook_url` is not"));

@@ -9,6 +9,7 @@ use remint_core::policy::Windows;
 use serde_json::{Value, json};
 
 use super::seed::{API, IDENTIFIER, PASSWORD, SERVICE, public_clients};
+use super::speed::Speed;
 use super::{DevError, write_private};
 use crate::app::App;
 
@@ -36,7 +37,7 @@ impl Secrets {
 }
 
 /// Writes the facts, and answers them.
-pub(super) fn write(app: &App, secrets: &Secrets) -> Result<Value, DevError> {
+pub(super) fn write(app: &App, speed: Speed, secrets: &Secrets) -> Result<Value, DevError> {
     let settings = &app.settings;
     let windows =
         Windows::derived(settings.client_timeout, settings.timing.server_deadline, settings.timing.clock_skew);
@@ -48,6 +49,7 @@ pub(super) fn write(app: &App, secrets: &Secrets) -> Result<Value, DevError> {
         "audience": API,
         "user": { "identifier": IDENTIFIER, "password": PASSWORD },
         "clients": clients,
+        "speed": speed.times(),
         "apis": [{ "client_id": API, "client_secret": secrets.api, "audience": API }],
         "timing": {
             "client_timeout": secs(settings.client_timeout),
@@ -58,6 +60,16 @@ pub(super) fn write(app: &App, secrets: &Secrets) -> Result<Value, DevError> {
     });
     write_private(&settings.data.join(FILE), &format!("{facts:#}\n"))?;
     Ok(facts)
+}
+
+/// What a page may know of it: no secret, but the lives of each policy, in seconds.
+pub(super) fn public(facts: &Value, speed: Speed) -> Value {
+    let clients = public_clients().map(|(id, policy)| json!({ "client_id": id, "policy": speed.policy(&policy) }));
+    let mut told = json!({ "clients": clients });
+    for name in ["issuer", "audience", "user", "speed", "timing"] {
+        told[name] = facts[name].clone();
+    }
+    told
 }
 
 /// Seconds, a whole number where it is one.
@@ -93,6 +105,7 @@ pub(super) fn print(facts: &Value, data: &Path) -> io::Result<()> {
         "Remint is running at {} (Ctrl-C stops it; for trying out, on this machine only)\n",
         text(&facts["issuer"])
     )?;
+    writeln!(out, "  look      {}/play", text(&facts["issuer"]))?;
     writeln!(out, "  user      {}  {}", text(&facts["user"]["identifier"]), text(&facts["user"]["password"]))?;
     let ids = |list: &str| {
         let all = facts[list].as_array().into_iter().flatten();

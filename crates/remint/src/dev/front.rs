@@ -83,6 +83,7 @@ fn page(facts: &Value) -> String {
 <style>{STYLE}</style>
 </head><body><main><h1>Remint is running</h1>
 <p>This is <code>remint dev</code> at <code>{issuer}</code>: for trying out, on this machine only.</p>
+<p><strong><a href="/play">The playground</a></strong> shows the life of a session in this browser.</p>
 <h2>Who can log in</h2><p><code>{identifier}</code> with the password <code>{password}</code>.</p>
 <h2>Clients</h2><table><thead><tr><th scope="col">client_id</th><th scope="col">policy</th></tr></thead><tbody>{rows}</tbody></table>
 <h2>To try, in this order</h2><p>Log in, look at the session, change the record:</p>{lines}

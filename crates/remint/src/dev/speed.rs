@@ -35,6 +35,11 @@ impl Speed {
         Ok(chosen)
     }
 
+    /// How many times faster.
+    pub(super) const fn times(self) -> u32 {
+        self.0
+    }
+
     fn divided(self, whole: Duration, least: Duration) -> Duration {
         (whole / self.0).max(least)
     }
@@ -90,6 +95,8 @@ mod tests {
         let ten = Speed::new(10).unwrap();
         let windows = ten.policy(&Policy::refresh()).windows(&ten.timing());
         assert_eq!(windows.parent, Duration::from_secs(3));
+        let usual = Speed::new(1).unwrap();
+        assert_eq!(usual.timing(), Timing::default());
     }
 
     #[test]

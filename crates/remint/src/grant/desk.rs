@@ -2,6 +2,7 @@
 //! commit: so conflicts come only from other nodes. Knows nothing of what is decided.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +24,8 @@ type Shard<O> = HashMap<SessionId, Slot<O>>;
 /// A decision under way.
 #[derive(Debug)]
 struct Slot<O> {
-    presented: SecretHash,
+    /// None where it is shared with nobody.
+    presented: Option<SecretHash>,
     sharing: Vec<oneshot::Sender<O>>,
     waiting: Vec<oneshot::Sender<()>>,
 }
@@ -69,13 +71,25 @@ impl<O: Clone> Desk<O> {
         }
     }
 
+    /// The turn of a presentation that shares with nobody, where no other of `sid` is being decided: it lasts until it
+    /// is dropped.
+    pub fn free(&self, sid: SessionId) -> Option<Turn<'_, O>> {
+        match self.shard(sid).entry(sid) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(place) => {
+                place.insert(Slot { presented: None, sharing: Vec::new(), waiting: Vec::new() });
+                Some(Turn { desk: self, sid })
+            }
+        }
+    }
+
     fn arrive(&self, sid: SessionId, presented: SecretHash) -> Place<'_, O> {
         let mut shard = self.shard(sid);
         let Some(slot) = shard.get_mut(&sid) else {
-            shard.insert(sid, Slot { presented, sharing: Vec::new(), waiting: Vec::new() });
+            shard.insert(sid, Slot { presented: Some(presented), sharing: Vec::new(), waiting: Vec::new() });
             return Place::Turn(Turn { desk: self, sid });
         };
-        if slot.presented.equals(&presented) {
+        if slot.presented.as_ref().is_some_and(|shown| shown.equals(&presented)) {
             let (sender, receiver) = oneshot::channel();
             slot.sharing.push(sender);
             Place::Share(receiver)
@@ -94,7 +108,8 @@ impl<O: Clone> Desk<O> {
 }
 
 /// The right to decide; given up when dropped, whatever happened.
-struct Turn<'a, O: Clone> {
+#[derive(Debug)]
+pub struct Turn<'a, O: Clone> {
     desk: &'a Desk<O>,
     sid: SessionId,
 }
@@ -173,6 +188,18 @@ mod tests {
         for task in tasks {
             assert!(task.await.unwrap());
         }
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_one_shares_with_nobody_waits_for_it_and_shares_with_the_next() {
+        let desk = Desk::<u32>::default();
+        let turn = desk.free(SID).unwrap();
+        assert!(desk.free(SID).is_none(), "one at a time");
+        let mut waiting = Box::pin(desk.in_turn(SID, shown("a"), |waited| async move { u32::from(waited) }));
+        assert!(futures_util::FutureExt::now_or_never(waiting.as_mut()).is_none());
+        drop(turn);
+        assert_eq!(waiting.await, 1);
+        assert!(desk.free(SID).is_some());
     }
 
     #[tokio::test]

@@ -67,17 +67,15 @@ async fn answered(
     kind: Kind,
 ) -> Result<Issued, Failure> {
     let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
-    let proved = read(app, &token).await?; // a forger takes nobody's turn at the desk
-    let asked = Asked { client: &client.id, token: &token, from, interactive, wanted, kind };
-    let alike = alike(presented, asked, &proved.0);
-    let decide = |waited: bool| {
-        let first = Some(proved).filter(|_| !waited); // whoever waited for its turn reads again
-        decide(app, asked, first)
+    let wanted = wanted.clone();
+    let asked = Arc::new(Asked { client: client.id.clone(), token, from, interactive, wanted, kind });
+    let Granted { held, answer } = match at_once(app, &asked).await? {
+        Some(granted) => granted,
+        None => in_turn(app, presented, &asked).await?,
     };
-    let Granted { held, answer } = app.desk.in_turn(token.sid(), alike, decide).await?;
     let now = app.clock.now();
     let permit = gate::may_issue(&held.user, &held.client, &held.session, kind, now)?;
-    let issued = issue::for_session(app, permit, wanted, now).await?;
+    let issued = issue::for_session(app, permit, &asked.wanted, now).await?;
     if answer == Answer::WithHead {
         return Ok(issued.with_refresh(head(app, &held.session)?, &held.client, &held.session, now));
     }
@@ -85,22 +83,51 @@ async fn answered(
 }
 
 /// One presentation, as it was asked.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    client: &'a ClientId,
-    token: &'a RefreshToken,
+struct Asked {
+    client: ClientId,
+    token: RefreshToken,
     from: IpAddr,
     interactive: bool,
-    wanted: &'a Wanted,
+    wanted: Wanted,
     kind: Kind,
+}
+
+/// Reads, decides and commits in one go, where no other presentation of the session is being decided. Nothing where
+/// there is one, or where another node was first.
+async fn at_once(app: &App, asked: &Arc<Asked>) -> Result<Option<Granted>, Failure> {
+    let sid = asked.token.sid();
+    let Some(_turn) = app.desk.free(sid) else { return Ok(None) };
+    let (its_app, its_asked) = (app.clone(), Arc::clone(asked));
+    let decide = move |found: Option<Held>| {
+        let genuine = prove(&its_app, &its_asked.token, found.as_ref());
+        let decided = found.zip(genuine).map(|(held, genuine)| decided(&its_app, &its_asked, held, genuine));
+        decided.map_or((Changes::none(), None), |(changes, decided)| (changes, Some(decided)))
+    };
+    let (decided, commit) = app.store.settle(Holding(sid), decide).await?;
+    let decided = decided.ok_or(Refusal::WrongMac)?;
+    match commit {
+        Commit::Done { .. } => answer(decided).map(Some),
+        Commit::Conflict { .. } => Ok(None),
+    }
+}
+
+/// Behind those of the session that came before it. A forger takes nobody's turn here: the token is proved first.
+async fn in_turn(app: &App, presented: &str, asked: &Asked) -> Result<Granted, Failure> {
+    let proved = read(app, &asked.token).await?;
+    let alike = alike(presented, asked, &proved.0);
+    let decide = |waited: bool| {
+        let first = Some(proved).filter(|_| !waited); // whoever waited for its turn reads again
+        decide(app, asked, first)
+    };
+    app.desk.in_turn(asked.token.sid(), alike, decide).await
 }
 
 /// What makes two presentations the same question: also that both saw the same user and client, so that whoever came
 /// after a change was acknowledged is not answered from before it.
-fn alike(presented: &str, asked: Asked<'_>, held: &Held) -> SecretHash {
-    let Asked { client, token: _, from: _, interactive, wanted: Wanted { resource, scope, account, grounds: _ }, kind } =
-        asked;
-    let flags = [interactive, *account, resource.is_some(), scope.is_some()].map(u8::from);
+fn alike(presented: &str, asked: &Asked, held: &Held) -> SecretHash {
+    let Asked { client, token: _, from: _, interactive, wanted, kind } = asked;
+    let Wanted { resource, scope, account, grounds: _ } = wanted;
+    let flags = [*interactive, *account, resource.is_some(), scope.is_some()].map(u8::from);
     let texts = [
         client.as_str(),
         resource.as_ref().map_or("", Audience::as_str),
@@ -109,31 +136,44 @@ fn alike(presented: &str, asked: Asked<'_>, held: &Held) -> SecretHash {
     ];
     // One reading: of these texts only the scope can hold a blank.
     let seen = [held.user.rev, held.client.rev].map(|rev| rev.number().to_be_bytes());
-    SecretHash::of(&[&flags, &[kind as u8][..], seen.as_flattened(), texts.join(" ").as_bytes()].concat())
+    SecretHash::of(&[&flags, &[*kind as u8][..], seen.as_flattened(), texts.join(" ").as_bytes()].concat())
 }
 
-async fn decide(app: &App, asked: Asked<'_>, mut first: Option<(Held, Genuine)>) -> Result<Granted, Failure> {
-    let Asked { client, token, from, interactive, wanted, kind } = asked;
+async fn decide(app: &App, asked: &Asked, mut first: Option<(Held, Genuine)>) -> Result<Granted, Failure> {
     for _ in 0..MAX_CONFLICTS {
         let (held, genuine) = match first.take() {
             Some(proved) => proved,
-            None => read(app, token).await?,
+            None => read(app, &asked.token).await?,
         };
-        let now = app.clock.now();
-        let shown = Presentation { token: Some(genuine), client, proof: KeyProof::None, interactive };
-        let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
-        let permitted = gate::may_issue(&held.user, &held.client, &held.session, kind, now)
-            .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
-        let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), from, now);
+        let (changes, decided) = decided(app, asked, held, genuine);
         if changes.is_empty() {
-            return answer(held, decision, permitted); // it counts as of its read
+            return answer(decided); // it counts as of its read
         }
         match app.store.commit(changes).await? {
-            Commit::Done { .. } => return answer(held, decision, permitted),
+            Commit::Done { .. } => return answer(decided),
             Commit::Conflict { .. } => {} // another node was first: decide again
         }
     }
     Err(Failure::Contended)
+}
+
+/// What was decided, upon what, and whether the gate lets it through.
+struct Decided {
+    held: Held,
+    decision: Decision,
+    permitted: Result<(), Refusal>,
+}
+
+/// The decision, and what is to be committed of it.
+fn decided(app: &App, asked: &Asked, held: Held, genuine: Genuine) -> (Changes, Decided) {
+    let Asked { client, token: _, from, interactive, wanted, kind } = asked;
+    let now = app.clock.now();
+    let shown = Presentation { token: Some(genuine), client, proof: KeyProof::None, interactive: *interactive };
+    let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
+    let permitted = gate::may_issue(&held.user, &held.client, &held.session, *kind, now)
+        .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
+    let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), *from, now);
+    (changes, Decided { held, decision, permitted })
 }
 
 /// The session of a token, and the proof that the token is its own. An unknown session is answered like a wrong MAC.
@@ -193,7 +233,7 @@ fn theft(held: &Held, from: IpAddr, now: Timestamp) -> remint_core::audit::Entry
     doer.did(Act::Theft, Target::User(held.user.id), now).session(&held.client.id, held.session.sid)
 }
 
-fn answer(held: Held, decision: Decision, permitted: Result<(), Refusal>) -> Result<Granted, Failure> {
+fn answer(Decided { held, decision, permitted }: Decided) -> Result<Granted, Failure> {
     if decision.caught_up {
         metrics::counter!("remint_refresh_caught_up_total").increment(1);
         tracing::warn!(sid = %held.session.sid, "a refresh token is newer than its row: the store has lost commits");

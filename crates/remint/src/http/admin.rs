@@ -26,7 +26,9 @@ use serde_json::{Map, Value, json};
 
 pub use self::door::Door;
 use self::door::{Guarded, admit, etag};
-use crate::admin::{AdminError, By, Seen, apis, attributes, audit, checks, clients, keys, preview, sessions, users};
+use crate::admin::{
+    AdminError, By, Seen, apis, attributes, audit, checks, clients, keys, preview, senders, sessions, users,
+};
 use crate::app::App;
 use crate::failure::{BadRequest, Failure};
 use crate::grant::issue::Issued;
@@ -59,7 +61,11 @@ macro_rules! rows {
     };
 }
 
-rows!(get: GET, post: POST, patch: PATCH, delete: DELETE);
+rows!(get: GET, post: POST, put: PUT, patch: PATCH, delete: DELETE);
+
+/// Of whoever sets a sender. Its secret is one of the installation, as keys are; who receives the messages sees the number
+/// of everybody who logs in, and passes every second factor, as whoever may set passwords and remove numbers can.
+const CARRIES: [AdminScope; 3] = [Keys, UsersRead, UsersWrite];
 
 /// All endpoints. What is not here is not there.
 fn table() -> Vec<Row> {
@@ -99,6 +105,11 @@ fn table() -> Vec<Row> {
         get("/keys", &[Keys], list_keys),
         post("/keys", &[Keys], rotate_key),
         delete("/keys/{kid}", &[Keys], withdraw_key),
+        get("/senders", &[Keys], list_senders),
+        get("/senders/{name}", &[Keys], show_sender),
+        put("/senders/{name}", &CARRIES, put_sender),
+        post("/senders/{name}/preview", &CARRIES, preview_sender),
+        delete("/senders/{name}", &CARRIES, remove_sender),
         get("/audit", &[Audit], list_audit),
         get("/checks", &[Clients], list_checks),
     ]
@@ -377,6 +388,29 @@ async fn rotate_key(State(app): State<App>, by: Caller, body: Json) -> Done {
 
 async fn withdraw_key(State(app): State<App>, by: Caller, Named(kid): Named) -> Done {
     ok(keys::withdraw(&app, &by, &kid).await?)
+}
+
+async fn list_senders(State(app): State<App>) -> Done {
+    ok(senders::list(&app).await?)
+}
+
+async fn show_sender(State(app): State<App>, Named(name): Named) -> Done {
+    seen(senders::show(&app, &name).await?)
+}
+
+async fn put_sender(State(app): State<App>, by: Caller, Named(name): Named, body: Json) -> Done {
+    match senders::put(&app, &by, &name, body.0).await? {
+        (new, true) => made(new),
+        (known, false) => seen(known),
+    }
+}
+
+async fn preview_sender(State(app): State<App>, by: Caller, Named(name): Named, body: Json) -> Done {
+    ok(senders::preview(&app, &by, &name, body.0).await?)
+}
+
+async fn remove_sender(State(app): State<App>, by: Caller, Named(name): Named) -> Done {
+    ok(senders::remove(&app, &by, &name).await?)
 }
 
 async fn list_audit(State(app): State<App>, Asked(filter): Asked<audit::Filter>) -> Done {

@@ -19,6 +19,7 @@ pub mod introspect;
 pub mod origin;
 pub mod phone;
 pub mod revoke;
+pub mod sdk;
 pub mod session;
 pub mod token;
 
@@ -43,7 +44,7 @@ pub fn router(app: App) -> Router {
     nested
         .route(&well_known, get(discovery::metadata))
         .method_not_allowed_fallback(not_allowed)
-        .fallback(|| async { plain(StatusCode::NOT_FOUND, "there is nothing here") })
+        .fallback(|| async { not_here() })
         .with_state(app)
 }
 
@@ -67,7 +68,8 @@ fn endpoints(app: &App) -> Router<App> {
         .route("/oauth2/jwks", get(discovery::jwks))
         .route("/feed", get(feed::follow))
         .route("/oauth2/introspect", post(introspect::post))
-        .route("/session/exchange", post(exchange::post));
+        .route("/session/exchange", post(exchange::post))
+        .route("/sdk/{version}/{file}", get(sdk::get));
     pages.merge(rest).merge(admin::network(app))
 }
 
@@ -80,6 +82,10 @@ async fn around(app: State<App>, request: Request, next: Next) -> Response {
 
 async fn not_allowed() -> Response {
     plain(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here")
+}
+
+fn not_here() -> Response {
+    plain(StatusCode::NOT_FOUND, "there is nothing here")
 }
 
 fn plain(status: StatusCode, description: &str) -> Response {

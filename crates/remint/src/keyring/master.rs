@@ -1,7 +1,7 @@
 //! The master key: what an operator keeps apart from the data, and what seals every private key that is stored with
 //! them. Never stored, never printed, never used for anything but sealing and deriving.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -9,7 +9,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use remint_core::key::{Purpose, Sealed};
+use remint_core::key::Sealed;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The secret of an installation: 32 bytes, as text 64 hexadecimal digits or 43 characters of base64 (either alphabet,
@@ -45,16 +45,16 @@ impl MasterKey {
         key
     }
 
-    /// Seals the private half of the key `kid`; it opens under the same id and purpose only, so that no row can be put
-    /// in another's place.
-    pub(crate) fn seal(&self, kid: &str, purpose: Purpose, secret: &[u8]) -> Option<Sealed> {
+    /// Seals the secret of the row `name`; it opens under the same name and purpose only, so that no row can be put in
+    /// another's place.
+    pub(crate) fn seal(&self, name: &str, purpose: impl Display, secret: &[u8]) -> Option<Sealed> {
         let mut text = secret.to_vec();
-        let nonce = self.sealer()?.seal_in_place_append_tag(bound_to(kid, purpose), &mut text).ok()?;
+        let nonce = self.sealer()?.seal_in_place_append_tag(bound_to(name, purpose), &mut text).ok()?;
         Some(Sealed::from_bytes([&[FORMAT][..], nonce.as_ref(), &text].concat()))
     }
 
     /// Opens what [`Self::seal`] made; `None` where this is another master key, another row, or not what was sealed.
-    pub(crate) fn open(&self, kid: &str, purpose: Purpose, sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn open(&self, name: &str, purpose: impl Display, sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
         let (&format, rest) = sealed.as_bytes().split_first()?;
         let (nonce, text) = rest.split_at_checked(NONCE_LEN)?;
         if format != FORMAT {
@@ -62,7 +62,7 @@ impl MasterKey {
         }
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = Zeroizing::new(text.to_vec());
-        let length = self.sealer()?.open_in_place(nonce, bound_to(kid, purpose), &mut text).ok()?.len();
+        let length = self.sealer()?.open_in_place(nonce, bound_to(name, purpose), &mut text).ok()?.len();
         text.truncate(length);
         Some(text)
     }
@@ -75,8 +75,8 @@ impl MasterKey {
 /// The first byte of what is sealed: AES-256-GCM with a random nonce before and the tag behind.
 const FORMAT: u8 = 1;
 
-fn bound_to(kid: &str, purpose: Purpose) -> Aad<String> {
-    Aad::from(format!("{kid}|{purpose}"))
+fn bound_to(name: &str, purpose: impl Display) -> Aad<String> {
+    Aad::from(format!("{name}|{purpose}"))
 }
 
 impl fmt::Debug for MasterKey {
@@ -129,6 +129,7 @@ fn base64(text: &str) -> Option<Zeroizing<[u8; 32]>> {
 mod tests {
     use super::*;
     use remint_core::jwk::Algorithm;
+    use remint_core::key::Purpose;
 
     const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 

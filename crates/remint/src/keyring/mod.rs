@@ -16,7 +16,7 @@ use remint_core::audit::{Act, Doer, Entry, Target};
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::jwk::{Algorithm, SigningKey};
 use remint_core::jwks::Jwks;
-use remint_core::key::{self, Key, KeyState, Lives, NoSuchKey, Plan, Purpose, Rotation};
+use remint_core::key::{self, Key, KeyState, Lives, NoSuchKey, Plan, Purpose, Rotation, Sealed};
 use remint_core::notice;
 use remint_core::policy::Timing;
 use remint_core::refresh::MacKeyId;
@@ -24,6 +24,7 @@ use remint_core::rev::Rev;
 use remint_core::secret::MacKey;
 use remint_core::time::Timestamp;
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
 
 pub use self::master::{BadMasterKey, MasterKey};
 use self::ring::Ring;
@@ -210,6 +211,17 @@ impl Keyring {
     /// A key for one use, the same on every node and after every start.
     pub fn derived(&self, for_what: &str) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, self.0.master.derived(for_what).as_slice())
+    }
+
+    /// Seals something of an installation that is no key; it opens under the same name and purpose only. `None` where the
+    /// cryptography library fails.
+    pub fn seal(&self, name: &str, purpose: &'static str, secret: &[u8]) -> Option<Sealed> {
+        self.0.master.seal(name, purpose, secret)
+    }
+
+    /// Opens what [`Self::seal`] made; `None` where this is another master key, another row, or not what was sealed.
+    pub fn unseal(&self, name: &str, purpose: &'static str, sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+        self.0.master.open(name, purpose, sealed)
     }
 
     /// What is public about every key, in order of purpose, then of age.

@@ -1,6 +1,7 @@
 //! Messages to a person's phone: what they say, who carries them, and how long a request waits for that. A request holds
 //! nothing of the store while a message is on its way. Never logs a number or a code.
 
+mod declared;
 mod inbox;
 mod webhook;
 
@@ -12,16 +13,22 @@ use std::time::Duration;
 
 use remint_core::code::{CODE_LIFE, Code};
 use remint_core::phone::PhoneNumber;
+use remint_core::sender::{SmsLimits, SomeLimits};
 use remint_core::time::Timestamp;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::failure::Failure;
+use crate::keyring::Keyring;
 use crate::meters;
 use crate::settings::{Carrier, Settings};
+use crate::store::Store;
 
+use declared::Declared;
+pub use declared::{opened, sealed};
 pub use inbox::{Inbox, Letter};
 pub use webhook::Webhook;
 
@@ -105,10 +112,12 @@ pub trait Sender: fmt::Debug + Send + Sync {
 /// As many messages may be on their way at once.
 const UNDER_WAY: usize = 256;
 
-/// What goes out, by whoever was set to carry it.
+/// What goes out: by whom the settings name, else by the sender that an administrator declared.
 #[derive(Clone, Debug)]
 pub struct Outbox {
-    sender: Option<Arc<dyn Sender>>,
+    set: Option<Arc<dyn Sender>>,
+    declared: Arc<Declared>,
+    limits: SomeLimits,
     inbox: Option<Inbox>,
     places: Arc<Semaphore>,
     patience: Duration,
@@ -126,10 +135,16 @@ impl Outbox {
     ///
     /// # Errors
     /// Where a webhook is set whose client cannot be built.
-    pub fn open(settings: &Settings, clock: Clock, entropy: Entropy) -> Result<Self, BadCarrier> {
+    pub fn open(
+        settings: &Settings,
+        (store, keyring): (&Store, &Keyring),
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, BadCarrier> {
         let host = settings.issuer.host().to_owned();
+        let declared = Arc::new(Declared::new(store.clone(), keyring.clone(), host.clone(), clock.clone()));
         let inbox = matches!(settings.sms.carrier, Carrier::Inbox).then(|| Inbox::new(host.clone()));
-        let sender: Option<Arc<dyn Sender>> = match &settings.sms.carrier {
+        let set: Option<Arc<dyn Sender>> = match &settings.sms.carrier {
             Carrier::Nobody => None,
             Carrier::Inbox => inbox.clone().map(|inbox| Arc::new(inbox) as Arc<dyn Sender>),
             Carrier::Webhook(target) => {
@@ -137,8 +152,8 @@ impl Outbox {
                 Some(Arc::new(webhook.map_err(|error| BadCarrier(error.to_string()))?))
             }
         };
-        let patience = settings.timing.server_deadline / 2;
-        Ok(Self { sender, inbox, places: Arc::new(Semaphore::new(UNDER_WAY)), patience, clock, entropy })
+        let (patience, places) = (settings.timing.server_deadline / 2, Arc::new(Semaphore::new(UNDER_WAY)));
+        Ok(Self { set, declared, limits: settings.sms.limits.clone(), inbox, places, patience, clock, entropy })
     }
 
     /// The inbox of `remint dev`, if it is that which carries.
@@ -149,9 +164,25 @@ impl Outbox {
     /// Whether there is anybody who carries messages: asked before anything is counted or written for one.
     ///
     /// # Errors
-    /// [`Failure::NoSender`].
-    pub fn ready(&self) -> Result<(), Failure> {
-        if self.sender.is_some() { Ok(()) } else { Err(Failure::NoSender) }
+    /// [`Failure::NoSender`]; [`Failure::NotSent`] where there is one that cannot be used.
+    pub async fn ready(&self) -> Result<(), Failure> {
+        self.sender().await.map(drop)
+    }
+
+    /// The limits in force: as they are set, else as they are declared, else the usual ones.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn limits(&self) -> Result<SmsLimits, Failure> {
+        let declared = self.declared.row().await?.map(|row| row.limits).unwrap_or_default();
+        Ok(self.limits.over(declared.over(SmsLimits::default())))
+    }
+
+    async fn sender(&self) -> Result<Arc<dyn Sender>, Failure> {
+        match &self.set {
+            Some(set) => Ok(Arc::clone(set)),
+            None => self.declared.sender().await?.ok_or(Failure::NoSender),
+        }
     }
 
     /// Sends a message, and waits a little for the outcome: a sender that is slow goes on without the request, and
@@ -160,7 +191,7 @@ impl Outbox {
     /// # Errors
     /// [`SendError`] where it is known to have failed.
     pub async fn deliver(&self, to: &PhoneNumber, content: Content) -> Result<(), SendError> {
-        let Some(task) = self.sent(to, content) else { return Err(SendError::Unreachable) };
+        let Some(task) = self.sent(to, content).await else { return Err(SendError::Unreachable) };
         match tokio::time::timeout(self.patience, task).await {
             Err(_) => Ok(()), // it goes on
             Ok(outcome) => outcome.unwrap_or(Err(SendError::NoAnswer)),
@@ -168,13 +199,13 @@ impl Outbox {
     }
 
     /// Sends a message that nobody waits for.
-    pub fn tell(&self, to: &PhoneNumber, content: Content) {
-        drop(self.sent(to, content));
+    pub async fn tell(&self, to: &PhoneNumber, content: Content) {
+        drop(self.sent(to, content).await);
     }
 
-    /// A message on its way, on a task of its own; `None` where too many are.
-    fn sent(&self, to: &PhoneNumber, content: Content) -> Option<tokio::task::JoinHandle<Result<(), SendError>>> {
-        let sender = self.sender.clone()?;
+    /// A message on its way, on a task of its own; `None` where nobody carries it, or too many are.
+    async fn sent(&self, to: &PhoneNumber, content: Content) -> Option<JoinHandle<Result<(), SendError>>> {
+        let sender = self.sender().await.ok()?;
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             tracing::warn!(kind = content.kind(), "too many messages are on their way: one was not sent");
             return None;

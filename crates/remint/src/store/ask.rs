@@ -12,6 +12,7 @@ use remint_core::event::{ChainHash, Concerns, Cursor, Event};
 use remint_core::id::{Audience, ChallengeId, ClientId, Jti, SessionId, UserId};
 use remint_core::key::Key;
 use remint_core::refresh::MacKeyId;
+use remint_core::sender::{Sender, SenderName};
 use remint_core::session::Session;
 use remint_core::time::Timestamp;
 use remint_core::user::User;
@@ -424,6 +425,19 @@ impl Question for Keys {
         let sql = "SELECT kid, rev, purpose, state, since, created_at, sealed, public FROM keys \
                    ORDER BY created_at, kid";
         reader.all("keys", sql, &[], rows::keyring_key)
+    }
+}
+
+/// A sender of messages by its name.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderNamed(pub SenderName);
+
+impl Question for SenderNamed {
+    type Answer = Option<Sender>;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let table = rows::SENDERS;
+        reader.one(table.name, table.select, &[Param::text(self.0.as_str())], rows::sender)
     }
 }
 

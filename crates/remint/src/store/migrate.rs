@@ -16,11 +16,12 @@ const APPLICATION_ID: u32 = 0x524d_4e54;
 pub(super) const BACKUP_MARK: &str = "backup";
 
 /// The step to schema N is the N-th. A step that was released never changes.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
     include_str!("schema/0004.sql"),
+    include_str!("schema/0005.sql"),
 ];
 
 /// The schema that this program writes.

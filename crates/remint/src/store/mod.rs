@@ -1,5 +1,5 @@
 //! Where sessions, users, clients, keys and the feed are kept. Two verbs: [`Store::read`] asks a [`Question`], and
-//! [`Store::commit`] writes [`Changes`], all of them or none. Decides nothing, mints nothing, reads no wall clock.
+//! [`Store::commit`] writes [`Changes`], all of them or none; [`Store::settle`] is both at once. Decides nothing, mints nothing, reads no wall clock.
 //!
 //! A row is written at the `rev` it was read at. Where that has moved, the answer is [`Commit::Conflict`] with the row
 //! as it is now, and the caller decides again. So everything that may happen once only is safe against races by
@@ -32,12 +32,13 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::clock::Stopwatch;
 
 use documents::Documents;
-use sqlite::{Asking, Commits, DataFile, Order, Readers, Wanted, Writer};
+use sqlite::{Asking, Commits, DataFile, Order, Readers, Settling, Wanted, Writer};
 
 pub use ask::{
     Account, AccountById, AccountOf, ApiById, ApiFor, Apis, BeforeCommit, ChallengeById, ClientById, Clients, Counter,
     DeclaredAttributes, FeedAfter, FeedAlive, FeedAt, FeedEntry, FeedHead, Held, Holding, IdentifiersOf, Keys,
-    LongestLife, Question, Reader, SessionById, SessionsDerivedWith, SessionsOf, TokenRevoked, UserById, Users,
+    LongestLife, Question, Reader, SenderNamed, SessionById, SessionsDerivedWith, SessionsOf, TokenRevoked, UserById,
+    Users,
 };
 pub use audit::{AuditLog, Audited};
 pub use error::{OpenError, StoreError};
@@ -108,6 +109,13 @@ pub enum Commit {
         /// The row as it is now.
         current: Option<Box<Row>>,
     },
+}
+
+impl Commit {
+    /// Of changes that were none.
+    const fn nothing() -> Self {
+        Self::Done { taken: Vec::new(), cursor: None }
+    }
 }
 
 /// The store. Clones share it.
@@ -202,7 +210,27 @@ impl Store {
     /// [`StoreError::Unknown`]: it may or may not be written. With every other one nothing is.
     pub async fn commit(&self, changes: Changes) -> Result<Commit, StoreError> {
         let (answer, answered) = oneshot::channel();
+        let answer = Box::new(|outcome| drop(answer.send(outcome))); // a caller that went away needs no answer
         self.order(Order::Commit(Wanted { changes, answer, waited: Stopwatch::start() }))?;
+        answered.await.unwrap_or(Err(StoreError::Unknown))
+    }
+
+    /// [`Self::read`] and [`Self::commit`] at once: asks, and commits what `decide` makes of the answer. What it says
+    /// beside that is given back. It is called where commits are written, and must not wait for anything.
+    ///
+    /// # Errors
+    /// As those of the two.
+    pub async fn settle<Q, T>(
+        &self,
+        question: Q,
+        decide: impl FnOnce(Q::Answer) -> (Changes, T) + Send + 'static,
+    ) -> Result<(T, Commit), StoreError>
+    where
+        Q: Question,
+        T: Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Ask(Box::new(Settling { question, decide, answer, waited: Stopwatch::start() })))?;
         answered.await.unwrap_or(Err(StoreError::Unknown))
     }
 
@@ -263,6 +291,8 @@ impl Inner {
         self.readers.close();
         self.scanners.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Where the last who knew the store was a decision that the writer itself carried out, it ends by itself.
+        let writer = writer.filter(|writer| writer.thread().id() != std::thread::current().id());
         if writer.is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the writer of the store panicked");
         }

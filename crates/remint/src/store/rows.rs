@@ -16,6 +16,7 @@ use remint_core::key::{Key, KeyState, Purpose, Sealed};
 use remint_core::refresh::{Chain, MacKeyId, Position};
 use remint_core::rev::Rev;
 use remint_core::secret::{PasswordHash, Salt, SecretHash};
+use remint_core::sender::Sender;
 use remint_core::session::{Continuity, Device, EndReason, Session, State};
 use remint_core::user::{User, UserStatus};
 use serde::Serialize;
@@ -155,6 +156,15 @@ pub(super) const CHALLENGES: Table = Table {
     delete: "DELETE FROM challenges WHERE id = $1 AND rev = $2",
 };
 
+pub(super) const SENDERS: Table = Table {
+    name: "senders",
+    select: "SELECT name, rev, document, sealed FROM senders WHERE name = $1",
+    rev: "SELECT rev FROM senders WHERE name = $1",
+    insert: "INSERT INTO senders (document, sealed, name, rev) VALUES ($1, $2, $3, 1) ON CONFLICT DO NOTHING",
+    update: "UPDATE senders SET document = $1, sealed = $2, rev = rev + 1 WHERE name = $3 AND rev = $4",
+    delete: "DELETE FROM senders WHERE name = $1 AND rev = $2",
+};
+
 /// The table that a key is of.
 pub(super) const fn table(key: &RowKey) -> &'static Table {
     match key {
@@ -167,6 +177,7 @@ pub(super) const fn table(key: &RowKey) -> &'static Table {
         RowKey::Attribute(_) => &ATTRIBUTES,
         RowKey::Key(_) => &KEYS,
         RowKey::Challenge(_) => &CHALLENGES,
+        RowKey::Sender(_) => &SENDERS,
     }
 }
 
@@ -180,6 +191,7 @@ pub(super) fn key(key: &RowKey) -> Vec<Param<'_>> {
         RowKey::Identifier(text) | RowKey::Key(text) => vec![Param::text(text)],
         RowKey::Client(id) | RowKey::Api(id) => vec![Param::text(id.as_str())],
         RowKey::Attribute(name) => vec![Param::text(name.as_str())],
+        RowKey::Sender(name) => vec![Param::text(name.as_str())],
     }
 }
 
@@ -207,6 +219,7 @@ pub(super) fn row(key: &RowKey, record: &mut Record<'_>, documents: &Documents) 
         RowKey::Attribute(_) => Row::Attribute(declaration(record)?),
         RowKey::Key(_) => Row::Key(self::keyring_key(record)?),
         RowKey::Challenge(_) => Row::Challenge(challenge(record)?),
+        RowKey::Sender(_) => Row::Sender(sender(record)?),
     })
 }
 
@@ -230,6 +243,11 @@ pub(super) fn values(row: &Row) -> Result<Vec<Param<'_>>, StoreError> {
         Row::Attribute(row) => Ok(vec![document(row, "attributes")?, Param::text(row.name.as_str())]),
         Row::Key(row) => key_values(row),
         Row::Challenge(row) => challenge_values(row),
+        Row::Sender(row) => Ok(vec![
+            document(&row.limits, "senders")?,
+            Param::blob(row.sealed.as_bytes()),
+            Param::text(row.name.as_str()),
+        ]),
     }
 }
 
@@ -488,6 +506,16 @@ pub(super) fn challenge(record: &mut Record<'_>) -> Result<Challenge, BadColumn>
     })
 }
 
+/// A sender, from the columns of [`SENDERS`].
+pub(super) fn sender(record: &mut Record<'_>) -> Result<Sender, BadColumn> {
+    Ok(Sender {
+        name: record.parsed("name")?,
+        rev: record.rev()?,
+        limits: record.json("document")?,
+        sealed: Sealed::from_bytes(record.blob("sealed")?.to_vec()),
+    })
+}
+
 /// The purpose of a key that does not sign; the others are named by their algorithm.
 const REFRESH: &str = "refresh";
 
@@ -581,7 +609,7 @@ mod tests {
 
     #[test]
     fn parameters_are_numbered_in_the_order_of_their_first_use() {
-        for table in [USERS, IDENTIFIERS, PASSWORDS, SESSIONS, CLIENTS, APIS, ATTRIBUTES, KEYS, CHALLENGES] {
+        for table in [USERS, IDENTIFIERS, PASSWORDS, SESSIONS, CLIENTS, APIS, ATTRIBUTES, KEYS, CHALLENGES, SENDERS] {
             for sql in [table.select, table.rev, table.insert, table.update, table.delete] {
                 let numbers = sql.split('$').skip(1).map(|rest| {
                     rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>().unwrap()

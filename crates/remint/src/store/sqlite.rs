@@ -15,7 +15,7 @@ pub(super) use backup::copy;
 pub use backup::{BadBackup, Examined, copy_of, examine, raise};
 pub(super) use file::{DataFile, lock_beside, wal_frames};
 pub(super) use readers::{Commits, Readers};
-pub(super) use writer::{Asking, Order, Wanted, Writer};
+pub(super) use writer::{Asking, Order, Settling, Wanted, Writer};
 
 impl ToSql for Param<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -7,6 +7,9 @@
 )]
 
 mod end_to_end;
+#[path = "../evidence/mod.rs"]
+#[allow(dead_code, reason = "no server is in this process")]
+mod evidence;
 mod hold;
 mod kill;
 mod people;

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::evidence;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_remint");
 const IDENTIFIER: &str = "ada@example.test";
 pub(crate) const PASSWORD: &str = "analytical engine 1843";
@@ -34,9 +36,19 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
+impl Drop for Folder {
+    fn drop(&mut self) {
+        evidence::line(&std::fs::read_to_string(self.log()).unwrap_or_default());
+    }
+}
+
 impl Folder {
     pub(crate) fn new(speed: u32) -> Self {
         Self { dir: TempDir::new().unwrap(), speed, port: 0 }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("stderr")
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -45,7 +57,7 @@ impl Folder {
 
     /// A process that may or may not come up.
     pub(crate) fn launch(&self) -> Server {
-        let log = self.dir.path().join("stderr");
+        let log = self.log();
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut process = Command::new(BINARY)
             .args(["dev", "--no-open", "--port", &self.port.to_string(), "--speed", &self.speed.to_string()])
@@ -221,11 +233,14 @@ impl Http {
         };
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(|_| Lost)?;
-        Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or_default() })
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        evidence::secrets_in(&body);
+        Ok(Reply { status, body })
     }
 
     pub(crate) async fn login(&self, client_id: &str, identifier: &str) -> Result<Reply, Lost> {
         let body = json!({ "client_id": client_id, "identifier": identifier, "password": PASSWORD });
+        evidence::secrets_in(&body);
         self.send(self.client.post(format!("{}/session", self.base)).json(&body)).await
     }
 

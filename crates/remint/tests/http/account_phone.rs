@@ -1,5 +1,6 @@
 //! `/account/phone`.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -225,7 +226,7 @@ async fn without_a_sender_the_answer_says_so_and_nothing_is_counted() {
     let scene = Scene::with(|settings| settings.sms.carrier = Carrier::Nobody).await;
     let account = scene.login("rolling").await.text("account_token");
     let refused = ask(&scene, &account, NUMBER).await.expect(501);
-    assert!(refused.text("error_description").contains("`sms_webhook_url`"), "{refused:?}");
+    assert!(refused.text("error_description").contains("declared no sender"), "{refused:?}");
     scene.with_factor().await;
     scene.login("rolling").await.expect(501);
 }
@@ -246,19 +247,31 @@ async fn codes_are_limited_by_number_by_block_by_address_and_by_day() {
         statuses
     };
     let (one, same_block, elsewhere) = (NUMBER, OTHER_NUMBER, "+493023125000");
-    assert_eq!(limited(|sms| sms.per_number = 1, [one, one, same_block]).await, [202, 429, 202]);
-    assert_eq!(limited(|sms| sms.per_block = 1, [one, same_block, elsewhere]).await, [202, 429, 202]);
-    assert_eq!(limited(|sms| sms.per_address = 2, [one, elsewhere, one]).await, [202, 202, 429]);
-    assert_eq!(limited(|sms| sms.per_day = 2, [one, elsewhere, one]).await, [202, 202, 429]);
-    assert_eq!(limited(|sms| sms.countries = vec!["49".into()], [one, elsewhere, one]).await, [400, 202, 400]);
+    assert_eq!(
+        limited(|sms| sms.limits.per_number = NonZeroU32::new(1), [one, one, same_block]).await,
+        [202, 429, 202]
+    );
+    assert_eq!(
+        limited(|sms| sms.limits.per_block = NonZeroU32::new(1), [one, same_block, elsewhere]).await,
+        [202, 429, 202]
+    );
+    assert_eq!(
+        limited(|sms| sms.limits.per_address = NonZeroU32::new(2), [one, elsewhere, one]).await,
+        [202, 202, 429]
+    );
+    assert_eq!(limited(|sms| sms.limits.per_day = NonZeroU32::new(2), [one, elsewhere, one]).await, [202, 202, 429]);
+    assert_eq!(
+        limited(|sms| sms.limits.countries = Some(vec!["49".parse().unwrap()]), [one, elsewhere, one]).await,
+        [400, 202, 400]
+    );
 }
 
 #[tokio::test]
 async fn whoever_is_refused_by_a_narrow_limit_uses_up_nothing_of_a_wider_one() {
     let scene = Scene::with(|settings| {
-        settings.sms.per_number = 1;
-        settings.sms.per_day = 2;
-        settings.sms.per_address = 100;
+        settings.sms.limits.per_number = NonZeroU32::new(1);
+        settings.sms.limits.per_day = NonZeroU32::new(2);
+        settings.sms.limits.per_address = NonZeroU32::new(100);
     });
     let scene = scene.await;
     let account = scene.login("rolling").await.text("account_token");
@@ -272,9 +285,9 @@ async fn whoever_is_refused_by_a_narrow_limit_uses_up_nothing_of_a_wider_one() {
 #[tokio::test]
 async fn whoever_asks_for_codes_to_somebody_elses_number_keeps_nobody_from_logging_in() {
     let scene = Scene::with(|settings| {
-        settings.sms.per_number = 1;
-        settings.sms.per_block = 1;
-        settings.sms.per_day = 1;
+        settings.sms.limits.per_number = NonZeroU32::new(1);
+        settings.sms.limits.per_block = NonZeroU32::new(1);
+        settings.sms.limits.per_day = NonZeroU32::new(1);
     });
     let scene = scene.await;
     let account = scene.login("rolling").await.text("account_token");

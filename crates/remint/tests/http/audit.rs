@@ -35,6 +35,7 @@ async fn every_administrative_act_is_in_the_log_with_who_did_it_to_whom_from_whe
     let client = json!({"id": "new", "policy": {"kind": "fixed"}, "apis": ["demo-api"], "confidential": true});
     let api = json!({"id": "new-api", "audience": "new-api"});
     let attribute = json!({"name": "color", "type": "string"});
+    let sender = json!({"webhook_url": "https://sms.example.test/", "secret": "0123456789abcdef0123456789abcdef"});
     for (method, path, body, act) in [
         (Method::POST, "/users", user, "user.created"),
         (Method::PATCH, "/users/new", json!({"role": "y"}), "user.changed"),
@@ -56,6 +57,8 @@ async fn every_administrative_act_is_in_the_log_with_who_did_it_to_whom_from_whe
         (Method::POST, "/clients/new/secret", json!({}), "client.secret.rotated"),
         (Method::POST, "/keys", json!({"purpose": "refresh", "at_once": true}), "keys.rotated"),
         (Method::DELETE, &format!("/keys/{}", key.0), json!({}), "key.withdrawn"),
+        (Method::PUT, "/senders/sms", sender, "sender.set"),
+        (Method::DELETE, "/senders/sms", json!({}), "sender.removed"),
     ] {
         let uri = format!("/admin/api{path}?reason=case+%C3%A97");
         let done = scene.json(method, &uri, Some(&chief.token), body).await;
@@ -66,7 +69,7 @@ async fn every_administrative_act_is_in_the_log_with_who_did_it_to_whom_from_whe
         assert_eq!(said, (Some(act), Some("client:chief"), Some("case é7"), Some("0.0.0.0")), "{path}");
         assert_eq!(newest["at"].as_i64(), Some(START.secs()));
     }
-    assert_eq!(log(&scene, "").await.len(), seen + 20);
+    assert_eq!(log(&scene, "").await.len(), seen + 22);
     let changed = log(&scene, "act=client.changed").await.remove(0);
     assert_eq!((changed["target"].as_str(), &changed["names"]), (Some("client:new"), &json!(["name"])));
     let ended = log(&scene, "act=session.ended").await.remove(0);

@@ -4,11 +4,16 @@
 mod account;
 mod account_phone;
 mod admin;
+mod admin_senders;
 mod admin_sessions;
 mod administration;
 mod algorithms;
 mod audit;
+#[path = "../evidence/mod.rs"]
+#[allow(dead_code, reason = "other tests keep the logs of other processes")]
+mod evidence;
 mod feed;
+mod guard;
 mod idor;
 mod limits;
 mod matrix;
@@ -16,6 +21,7 @@ mod oauth2_introspect;
 mod oauth2_revoke;
 mod oauth2_token;
 mod scene;
+mod sdk;
 mod session;
 mod session_cookie;
 mod session_events;

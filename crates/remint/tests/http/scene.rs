@@ -29,6 +29,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+use crate::evidence;
+
 pub(crate) const ISSUER: &str = "https://id.example.test";
 pub(crate) const PAGE: &str = "https://app.example.test";
 pub(crate) const IDENTIFIER: &str = "ada@example.test";
@@ -94,7 +96,9 @@ pub(crate) fn claims(token: &str) -> Value {
 }
 
 pub(crate) fn secret() -> ClientSecret {
-    ClientSecret::from_random([7; 32])
+    let secret = ClientSecret::from_random([7; 32]);
+    evidence::secret(secret.reveal());
+    secret
 }
 
 pub(crate) fn client(id: &str, policy: Policy) -> Client {
@@ -183,7 +187,9 @@ impl Scene {
 
     /// The code that was sent last.
     pub(crate) fn code(&self) -> String {
-        self.letters().iter().find_map(|letter| letter.code().map(str::to_owned)).expect("a code was sent")
+        let code = self.letters().iter().find_map(|letter| letter.code().map(str::to_owned)).expect("a code was sent");
+        evidence::secret(&code);
+        code
     }
 
     /// `ada` has verified a number: it is the second factor of the account.
@@ -247,10 +253,14 @@ async fn reply(response: http::Response<Body>) -> Reply {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    evidence::secrets_in(&body);
+    let cookies = parts.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
+    cookies.filter_map(|cookie| cookie.split(['=', ';']).nth(1)).for_each(evidence::secret);
     Reply { status: parts.status, headers: parts.headers, body }
 }
 
-async fn open(folder: &TempDir, clock: &Clock, change: impl FnOnce(&mut Settings)) -> App {
+pub(crate) async fn open(folder: &TempDir, clock: &Clock, change: impl FnOnce(&mut Settings)) -> App {
+    evidence::log_of_this_process();
     let mut settings = Settings::new(ISSUER.parse().unwrap(), folder.path().to_owned());
     settings.sms.carrier = Carrier::Inbox;
     change(&mut settings);
@@ -308,6 +318,7 @@ pub(crate) fn with_token(builder: http::request::Builder, token: Option<&str>) -
 }
 
 pub(crate) fn json_request(method: Method, path: &str, token: Option<&str>, body: Value) -> Request<Body> {
+    evidence::secrets_in(&body);
     with_token(Request::builder().method(method).uri(path), token)
         .header(CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string()))

@@ -1,5 +1,6 @@
 //! `/session` and `/session/factor` of an account with a second factor.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,7 +126,7 @@ async fn the_right_code_sent_many_times_at_once_opens_one_session() {
 
 #[tokio::test]
 async fn all_factors_count_on_one_account_and_a_lock_out_destroys_what_was_half_made() {
-    let scene = Scene::with(|settings| settings.sms.per_number = 100).await;
+    let scene = Scene::with(|settings| settings.sms.limits.per_number = NonZeroU32::new(100)).await;
     scene.with_factor().await;
     let mut kept = Vec::new();
     let mut guesses = 0;
@@ -166,9 +167,9 @@ async fn wrong_passwords_and_wrong_codes_by_whatever_identifier_are_counted_toge
 #[tokio::test]
 async fn who_shows_both_factors_is_never_locked_out() {
     let scene = Scene::with(|settings| {
-        settings.sms.per_number = 100;
-        settings.sms.per_address = 100;
-        settings.sms.per_block = 100;
+        settings.sms.limits.per_number = NonZeroU32::new(100);
+        settings.sms.limits.per_address = NonZeroU32::new(100);
+        settings.sms.limits.per_block = NonZeroU32::new(100);
     });
     let scene = scene.await;
     scene.with_factor().await;

@@ -1,6 +1,7 @@
 //! Codes by webhook, against a real HTTP server: signed, tried again, and a sender that is down, slow or at fault.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::scene::{NUMBER, Reply, Scene};
 const SECRET: &str = "a secret that both sides have been told";
 
 /// Who receives the posts: what it answers next, and what came.
-struct Receiver {
+pub(crate) struct Receiver {
     answers: Mutex<VecDeque<u16>>,
     came: mpsc::UnboundedSender<(HeaderMap, String)>,
     /// Answers are held back until there is one of these.
@@ -33,28 +34,37 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body
     (StatusCode::from_u16(status).unwrap(), if status == 307 { location } else { HeaderMap::new() })
 }
 
+/// What came.
+pub(crate) type Came = mpsc::UnboundedReceiver<(HeaderMap, String)>;
+
+/// Somebody who receives posts at this address, answers like this, and then 204.
+pub(crate) async fn listening(answers: &[u16], open: usize) -> (String, Arc<Receiver>, Came) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/sms", listener.local_addr().unwrap());
+    let (sender, came) = mpsc::unbounded_channel();
+    let receiver = Arc::new(Receiver {
+        answers: Mutex::new(answers.iter().copied().collect()),
+        came: sender,
+        open: Semaphore::new(open),
+    });
+    // A redirect that was followed would come here too.
+    let router = Router::new().route("/sms", post(receive)).route("/elsewhere", post(receive));
+    let service = router.with_state(receiver.clone());
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    (url, receiver, came)
+}
+
 struct Hooked {
     scene: Arc<Scene>,
     receiver: Arc<Receiver>,
-    came: mpsc::UnboundedReceiver<(HeaderMap, String)>,
+    came: Came,
     account: String,
 }
 
 impl Hooked {
     /// A server whose codes go to a receiver that answers like this, and then 204.
     async fn new(answers: &[u16], open: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/sms", listener.local_addr().unwrap());
-        let (sender, came) = mpsc::unbounded_channel();
-        let receiver = Arc::new(Receiver {
-            answers: Mutex::new(answers.iter().copied().collect()),
-            came: sender,
-            open: Semaphore::new(open),
-        });
-        // A redirect that was followed would come here too.
-        let router = Router::new().route("/sms", post(receive)).route("/elsewhere", post(receive));
-        let service = router.with_state(receiver.clone());
-        tokio::spawn(async move { axum::serve(listener, service).await });
+        let (url, receiver, came) = listening(answers, open).await;
         let (scene, account) = scene(url).await;
         Self { scene, receiver, came, account }
     }
@@ -68,7 +78,7 @@ async fn scene(url: String) -> (Arc<Scene>, String) {
     let scene = Scene::with(|settings| {
         let secret = WebhookSecret::new(SECRET).unwrap();
         settings.sms.carrier = Carrier::Webhook(WebhookTarget { url, secret, timeout: Duration::from_secs(60) });
-        settings.sms.per_number = 1;
+        settings.sms.limits.per_number = NonZeroU32::new(1);
     });
     let scene = Arc::new(scene.await);
     let account = scene.login("rolling").await.text("account_token");
@@ -86,9 +96,15 @@ fn signature(headers: &HeaderMap) -> (String, String) {
     (time.strip_prefix("t=").unwrap().to_owned(), tag.strip_prefix("v1=").unwrap().to_owned())
 }
 
-fn hmac_of(text: &str) -> String {
+/// Whether a post is signed with a secret.
+pub(crate) fn is_signed(headers: &HeaderMap, body: &str, secret: &str) -> bool {
+    let (time, tag) = signature(headers);
+    tag == hmac_of(&format!("{time}.{body}"), secret)
+}
+
+fn hmac_of(text: &str, secret: &str) -> String {
     use aws_lc_rs::hmac;
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), text.as_bytes());
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), text.as_bytes());
     tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -97,9 +113,8 @@ async fn a_code_arrives_signed_and_verifies_the_number() {
     let mut hooked = Hooked::new(&[], 100).await;
     hooked.ask().await.expect(202);
     let (headers, body) = hooked.came.recv().await.unwrap();
-    let (time, tag) = signature(&headers);
-    assert_eq!(time, hooked.scene.clock.now().secs().to_string());
-    assert_eq!(tag, hmac_of(&format!("{time}.{body}")));
+    assert_eq!(signature(&headers).0, hooked.scene.clock.now().secs().to_string());
+    assert!(is_signed(&headers, &body, SECRET) && !is_signed(&headers, &body, "another"));
     let message: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&message["to"], &message["kind"]), (&json!(NUMBER), &json!("code")));
     let text = message["text"].as_str().unwrap();

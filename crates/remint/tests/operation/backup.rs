@@ -99,6 +99,40 @@ async fn a_token_that_the_store_has_forgotten_is_no_theft() {
     after.refresh("refresh", &third).await.expect(200);
 }
 
+/// The whole audit log, an entry a line, in the order of the file.
+async fn audit_log(scene: &Scene) -> Vec<String> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let query = if cursor.is_empty() { "limit=3".to_owned() } else { format!("limit=3&cursor={cursor}") };
+        let page = scene.admin(Method::GET, &format!("/admin/api/audit?{query}"), json!({})).await.expect(200).body;
+        all.extend(page["entries"].as_array().unwrap().iter().map(ToString::to_string));
+        match page["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => return all,
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_is_in_the_restored_store_as_it_was_and_goes_on_from_there() {
+    let scene = Scene::new().await;
+    scene.login("refresh").await.expect(200);
+    let wrong = json!({"client_id": "rolling", "identifier": "ada@example.test", "password": "wrong"});
+    scene.json(Method::POST, "/session", None, wrong).await.expect(400);
+    let asked = "/admin/api/users/ada@example.test?reason=asked+by+telephone";
+    scene.admin(Method::PATCH, asked, json!({"role": "admiral"})).await.expect(200);
+    scene.admin(Method::POST, "/admin/api/clients/fixed/disable", json!({})).await.expect(200);
+    let before = audit_log(&scene).await;
+    assert!(before.len() > 3 && before.iter().any(|entry| entry.contains("asked by telephone")), "{before:#?}");
+    let (_folder, copy) = backup(&scene).await;
+    scene.admin(Method::POST, "/admin/api/clients/fixed/enable", json!({})).await.expect(200);
+    let (after, _) = after_restore(&scene, &copy, false).await;
+    assert_eq!(audit_log(&after).await, before, "what came after the copy is not in it, and nothing else differs");
+    after.admin(Method::POST, "/admin/api/clients/fixed/enable", json!({})).await.expect(200);
+    let longer = audit_log(&after).await;
+    assert_eq!((longer.len(), &longer[1..]), (before.len() + 1, &before[..]), "the newest first");
+}
+
 #[tokio::test]
 async fn every_place_in_the_old_history_gets_a_snapshot_of_what_still_matters() {
     let scene = Scene::new().await;

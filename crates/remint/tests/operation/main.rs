@@ -8,6 +8,8 @@ mod backup_command;
 mod config;
 mod deploy;
 mod doctor;
+#[path = "../evidence/mod.rs"]
+mod evidence;
 mod follow;
 mod metrics;
 mod place;

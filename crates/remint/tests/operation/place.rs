@@ -11,6 +11,8 @@ use std::sync::mpsc::{Receiver, channel};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::evidence;
+
 pub(crate) const KEY: &str = "3f9a1c77e05b42d86610fe9b8827ac5513d0e4b96f21783a4cc59d02b7e6f845";
 
 /// A directory to work in, with `remint.toml`, a master key, and nothing else around it.
@@ -105,7 +107,9 @@ impl Place {
         let mut child = self.command(&[&["serve"], arguments].concat(), environment).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let kept = |line: &String| evidence::line(line);
+        let lines_of_it = stderr.lines().map_while(Result::ok).inspect(kept);
+        std::thread::spawn(move || lines_of_it.map(|line| sender.send(line)).for_each(drop)); // to its end, heard or not
         let mut running = Running { child, lines, public: String::new(), operations: String::new() };
         let said: Value = serde_json::from_str(&running.line("serving")).unwrap();
         let address = |name: &str| said[name].as_str().unwrap().to_owned();
@@ -151,6 +155,7 @@ pub(crate) fn ask(host: &str, method: &str, path: &str, headers: &str, body: &st
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    evidence::secrets_in(&serde_json::from_str(body).unwrap_or_default());
     (head[9..12].parse().unwrap(), body.to_owned())
 }
 

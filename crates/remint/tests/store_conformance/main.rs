@@ -9,6 +9,7 @@
 mod model;
 mod promises;
 mod samples;
+mod settling;
 mod sqlite;
 
 use std::path::PathBuf;
@@ -92,6 +93,10 @@ macro_rules! on_each_backend {
             a_question_of_either_kind_shows_what_was_answered_before_it
             two_ids_that_begin_alike_are_two_and_the_second_is_refused
             questions_answer_in_their_order_and_page
+            decisions_of_one_row_that_are_settled_at_once_follow_each_other
+            where_nothing_is_decided_nothing_is_written
+            a_decision_on_an_old_row_is_a_conflict_and_writes_nothing
+            a_decision_that_panics_harms_its_caller_alone
             what_was_answered_is_there_after_dropping_and_opening_again
             closing_answers_everybody_and_then_refuses_all_clones
         })*

@@ -28,6 +28,8 @@ use tokio::sync::Barrier;
 use crate::Fixture;
 use crate::samples::{self, SEED, api, bytes, client, ended, every_row, session, sid, stored, uid, user};
 
+pub(crate) use crate::settling::*;
+
 /// Any row by its key.
 pub(crate) struct At(pub(crate) RowKey);
 

@@ -16,6 +16,7 @@ use remint_core::policy::Policy;
 use remint_core::refresh::{Chain, MacKeyId, Position};
 use remint_core::rev::Rev;
 use remint_core::secret::{MacKey, PasswordHash, Salt, SecretHash};
+use remint_core::sender::{Sender, SenderName, SomeLimits};
 use remint_core::session::{Continuity, Device, EndReason, Opening, Session, State};
 use remint_core::time::Timestamp;
 use remint_core::user::{User, UserStatus};
@@ -203,6 +204,11 @@ fn challenges() -> impl Iterator<Item = Challenge> {
     })
 }
 
+pub(crate) fn sender() -> Sender {
+    let limits: SomeLimits = serde_json::from_value(json!({"per_number": 7, "countries": ["44", "49"]})).unwrap();
+    Sender { name: SenderName::Sms, limits, sealed: Sealed::from_bytes(vec![1, 2, 3, 4, 5]), rev: Rev::NEW }
+}
+
 /// One of each kind at least, and those at the ends of what they hold.
 pub(crate) fn every_row() -> Vec<Row> {
     let declared = |attribute| serde_json::from_value::<Declaration>(attribute).unwrap();
@@ -238,6 +244,7 @@ pub(crate) fn every_row() -> Vec<Row> {
     rows.extend(extreme_sessions().map(Row::Session));
     rows.extend(keys().map(Row::Key));
     rows.extend(challenges().map(Row::Challenge));
+    rows.push(Row::Sender(sender()));
     rows
 }
 
@@ -254,5 +261,6 @@ pub(crate) fn stored(row: &Row) -> Row {
         Row::Attribute(row) => Row::Attribute(Declaration { rev, ..row }),
         Row::Key(row) => Row::Key(Key { rev, ..row }),
         Row::Challenge(row) => Row::Challenge(Challenge { rev, ..row }),
+        Row::Sender(row) => Row::Sender(Sender { rev, ..row }),
     }
 }

@@ -11,16 +11,18 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use remint::store::{
-    Commit, FeedHead, Holding, LATEST_SCHEMA, OpenError, SessionById, Store, StoreError, StoreOptions, UserById, Users,
+    Commit, FeedHead, Holding, LATEST_SCHEMA, OpenError, SenderNamed, SessionById, Store, StoreError, StoreOptions,
+    UserById, Users,
 };
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::rev::Rev;
+use remint_core::sender::SenderName;
 use remint_core::session::{EndReason, State};
 use remint_core::user::User;
 use rusqlite::Connection;
 
 use crate::promises::{At, done};
-use crate::samples::{SEED, client, ended, every_row, session, sid, stored, uid, user};
+use crate::samples::{SEED, client, ended, every_row, sender, session, sid, stored, uid, user};
 use crate::{Fixture, SqliteFile};
 
 fn refused(path: &Path) -> OpenError {
@@ -77,11 +79,12 @@ async fn an_empty_file_becomes_the_latest_schema() {
 }
 
 /// A file of each earlier schema and of this one, as that version left it: the statements that made it and its rows.
-const RELEASED: [&str; 4] = [
+const RELEASED: [&str; 5] = [
     include_str!("released/0001.sql"),
     include_str!("released/0002.sql"),
     include_str!("released/0003.sql"),
     include_str!("released/0004.sql"),
+    include_str!("released/0005.sql"),
 ];
 
 #[tokio::test]
@@ -102,6 +105,8 @@ async fn a_file_of_every_released_schema_is_brought_to_the_latest_with_all_its_r
         assert_eq!(Row::User(held.user), stored(&Row::User(user(1))));
         assert_eq!(Row::Client((*held.client).clone()), stored(&Row::Client(client("demo"))));
         assert_eq!(store.read(FeedHead).await.unwrap().seq, 1);
+        let kept = store.read(SenderNamed(SenderName::Sms)).await.unwrap().map(Row::Sender);
+        assert_eq!(kept, (before >= 5).then(|| stored(&Row::Sender(sender()))));
         done(&store, Changes::none().notice(ended(1, 1, 9))).await;
         drop(store);
         assert_eq!(schema(&at.path()), schema(&fresh.path()), "as if it had been made today");
@@ -441,4 +446,30 @@ async fn snapshots_that_readers_keep_do_not_keep_the_log_from_its_beginning() {
     }
     let log = std::fs::metadata(at.path().with_extension("db-wal")).unwrap().len();
     assert!(log < 512 << 10, "the log is used again from its start: {log} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_decision_is_the_last_that_knows_the_store_it_is_closed_all_the_same() {
+    let at = SqliteFile::new();
+    let store = at.open();
+    let (begun, under_way) = std::sync::mpsc::channel();
+    let (go_on, gone) = std::sync::mpsc::channel::<()>();
+    let (asker, last) = (store.clone(), store.clone());
+    let asking = tokio::spawn(async move {
+        let settled = asker.settle(UserById(uid(1)), move |_| {
+            begun.send(()).unwrap();
+            let _gone = gone.recv(); // until nobody else knows the store
+            drop(last);
+            (Changes::none(), ())
+        });
+        settled.await
+    });
+    under_way.recv().unwrap();
+    asking.abort();
+    assert!(asking.await.unwrap_err().is_cancelled());
+    drop(store);
+    drop(go_on);
+    while Store::open(&at.path(), StoreOptions::default(), SEED).is_err() {
+        tokio::task::yield_now().await; // the writer closes the file when the decision is over
+    }
 }

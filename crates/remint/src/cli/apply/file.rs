@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use remint_core::attribute::Declaration;
 use remint_core::client::{Api, Client};
 use remint_core::policy::Policy;
+use remint_core::sender::SomeLimits;
 
 use crate::config::{duration, shown};
 
@@ -22,6 +23,7 @@ pub(super) enum Section {
     Attributes,
     Apis,
     Clients,
+    Senders,
     Users,
 }
 
@@ -30,11 +32,16 @@ const KEPT: [&str; 4] = ["secret", "pv", "longest_life", "id"];
 /// What a user can have: the record, and where the first password is read.
 const USER: [&str; 5] = ["identifiers", "attributes", "disabled", "password_file", "password_env"];
 
+/// What a sender can have beside its limits: where its secret is read.
+const SENDER: [&str; 3] = ["webhook_url", "secret_file", "secret_env"];
+
+const NO_SECRET: &str =
+    "a secret never stands in this file: name a file in `secret_file`, or a variable in `secret_env`";
 const NO_PASSWORD: &str =
     "a password never stands in this file: name a file in `password_file`, or a variable in `password_env`";
 
 impl Section {
-    pub(super) const ALL: [Self; 4] = [Self::Attributes, Self::Apis, Self::Clients, Self::Users];
+    pub(super) const ALL: [Self; 5] = [Self::Attributes, Self::Apis, Self::Clients, Self::Senders, Self::Users];
 
     /// Its name in the file, and in the paths of the administrative endpoints.
     pub(super) const fn name(self) -> &'static str {
@@ -42,6 +49,7 @@ impl Section {
             Self::Attributes => "attributes",
             Self::Apis => "apis",
             Self::Clients => "clients",
+            Self::Senders => "senders",
             Self::Users => "users",
         }
     }
@@ -52,6 +60,7 @@ impl Section {
             Self::Attributes => "attribute",
             Self::Apis => "api",
             Self::Clients => "client",
+            Self::Senders => "sender",
             Self::Users => "user",
         }
     }
@@ -62,6 +71,7 @@ impl Section {
             Self::Attributes => fields::<Declaration>(json!({})),
             Self::Apis => fields::<Api>(json!({})),
             Self::Clients => fields::<Client>(json!({})),
+            Self::Senders => [fields::<SomeLimits>(json!({})), SENDER.map(str::to_owned).to_vec()].concat(),
             Self::Users => USER.map(str::to_owned).to_vec(),
         };
         members.retain(|name| !KEPT.contains(&name.as_str()) && (self != Self::Attributes || name != "name"));
@@ -165,7 +175,11 @@ impl Reading<'_> {
             entry.lines.insert(member.to_owned(), line);
             if !known.iter().any(|known| known == member) {
                 let what = format!("a member of {}", article(section.one()));
-                let why = if member == "password" { NO_PASSWORD.to_owned() } else { unknown(member, &what, &known) };
+                let why = match (section, member) {
+                    (_, "password") => NO_PASSWORD.to_owned(),
+                    (Section::Senders, "secret") => NO_SECRET.to_owned(),
+                    _ => unknown(member, &what, &known),
+                };
                 self.wrong.push(format!("{line}: {}.{}: {why}", section.name(), shown(name)));
                 continue;
             }
@@ -268,8 +282,7 @@ mod tests {
 
     #[test]
     fn whatever_the_order_in_the_file_what_is_needed_comes_first() {
-        let text =
-            "[users.ada]\n[clients.web]\npolicy = 'refresh'\napis = ['orders']\n[apis.orders]\n[attributes.nick]\n";
+        let text = "[users.ada]\n[senders.sms]\n[clients.web]\npolicy = 'refresh'\napis = ['orders']\n[apis.orders]\n[attributes.nick]\n";
         let order: Vec<_> = read(text).unwrap().iter().map(|entry| entry.section).collect();
         assert_eq!(order, Section::ALL);
     }
@@ -287,6 +300,8 @@ mod tests {
                 "2: attributes.nick: `max_byte` is not a member of an attribute: did you mean `max_bytes`?",
             ),
             ("[users.ada]\npassword = 'x'\n", "2: users.ada: a password never stands in this file"),
+            ("[senders.sms]\nsecret = 'x'\n", "2: senders.sms: a secret never stands in this file"),
+            ("[senders.sms]\nper_dya = 1\n", "did you mean `per_day`?"),
             ("[clients.web.policy]\nkind = 'refresh'\nlive = '5m'\n", "did you mean `life`?"),
             ("[clients.web]\nsecret = 'x'\n", "2: clients.web: `secret` is not a member of a client"),
         ] {

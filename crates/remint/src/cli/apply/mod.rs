@@ -14,15 +14,16 @@ use super::{CliError, Exit, Setup, write};
 mod file;
 mod plan;
 mod secrets;
+mod senders;
 
 use file::{Entry, Section};
-use plan::{Change, Current, Passwords, Step};
+use plan::{Beside, Change, Current, Step};
 use secrets::Secrets;
 
 /// A file that declares an installation.
 #[derive(Debug, clap::Args)]
 pub(super) struct Apply {
-    /// The file, TOML: [attributes.NAME], [apis.ID], [clients.ID], [users."IDENTIFIER"]
+    /// The file, TOML: [attributes.NAME], [apis.ID], [clients.ID], [senders.sms], [users."IDENTIFIER"]
     file: PathBuf,
     /// Say what would be done, and do nothing
     #[arg(long)]
@@ -40,11 +41,12 @@ pub(super) async fn run(setup: &Setup, apply: Apply) -> Result<(), CliError> {
     let timing = setup.timing()?;
     let answerer = setup.answerer().await?;
     let outcome = async {
-        let current = current(&answerer, &entries).await?;
-        let beside = apply.file.parent().unwrap_or(Path::new(""));
-        let passwords = Passwords { beside, environment: &setup.environment };
-        let steps = plan::plan(&entries, &current, &timing, &passwords).map_err(wrong)?;
-        done(setup, &answerer, &apply, &steps).await
+        let folder = apply.file.parent().unwrap_or(Path::new(""));
+        let beside = Beside { folder, environment: &setup.environment };
+        let current = current(&answerer, &entries, &beside).await?;
+        let steps = plan::plan(&entries, &current, &timing, &beside).map_err(wrong)?;
+        let report = Report { setup, steps: &steps, notes: notes(&current), dry_run: apply.dry_run, done: 0 };
+        done(report, &answerer, &apply).await
     }
     .await;
     answerer.close().await;
@@ -52,7 +54,7 @@ pub(super) async fn run(setup: &Setup, apply: Apply) -> Result<(), CliError> {
 }
 
 /// What is there of what the file may name.
-async fn current(answerer: &Answerer, entries: &[Entry]) -> Result<Current, CliError> {
+async fn current(answerer: &Answerer, entries: &[Entry], beside: &Beside<'_>) -> Result<Current, CliError> {
     let mut lists = [Section::Attributes, Section::Apis, Section::Clients].map(|section| (section, Vec::new()));
     for (section, list) in &mut lists {
         let answer = answerer.ask(Method::GET, &format!("/admin/api/{}", section.name()), None).await?;
@@ -65,12 +67,26 @@ async fn current(answerer: &Answerer, entries: &[Entry]) -> Result<Current, CliE
             users.insert(entry.name.clone(), user);
         }
     }
-    Ok(Current { attributes, apis, clients, users })
+    let senders = senders::compared(answerer, entries, beside).await?;
+    Ok(Current { attributes, apis, clients, users, senders })
+}
+
+/// What a reader of the file must know beside the difference.
+fn notes(current: &Current) -> Vec<String> {
+    let note = |(name, compared): (&String, &Result<senders::Compared, String>)| {
+        let overridden = &compared.as_ref().ok()?.overridden;
+        let wins = || {
+            let all = overridden.join(", ");
+            format!("senders.{name}: the configuration of the server sets {all}, and wins over this file")
+        };
+        (!overridden.is_empty()).then(wins)
+    };
+    current.senders.iter().filter_map(note).collect()
 }
 
 /// Takes the steps, unless it is a rehearsal, and tells them.
-async fn done(setup: &Setup, answerer: &Answerer, apply: &Apply, steps: &[Step]) -> Result<(), CliError> {
-    let mut report = Report { setup, steps, dry_run: apply.dry_run, done: 0 };
+async fn done(mut report: Report<'_>, answerer: &Answerer, apply: &Apply) -> Result<(), CliError> {
+    let steps = report.steps;
     if apply.dry_run {
         return report.print(&Secrets::Printed(Default::default()));
     }
@@ -106,6 +122,7 @@ async fn taken(answerer: &Answerer, step: &Step, secrets: &mut Secrets) -> Resul
 struct Report<'a> {
     setup: &'a Setup,
     steps: &'a [Step],
+    notes: Vec<String>,
     dry_run: bool,
     done: usize,
 }
@@ -117,6 +134,7 @@ impl Report<'_> {
             return write(&format!("{:#}", self.json(shown, secrets)));
         }
         let mut lines: Vec<String> = shown.iter().flat_map(told).collect();
+        lines.extend(self.notes.iter().cloned());
         let new = shown.iter().filter(|step| step.is_new).count();
         let changed = shown.len() - new;
         lines.push(match (self.steps.is_empty(), self.dry_run) {
@@ -144,6 +162,9 @@ impl Report<'_> {
         };
         let secrets: Map<_, _> = secrets.printed().map(|(id, secret)| (id.clone(), json!(secret))).collect();
         let mut told = json!({ "changes": shown.iter().map(step).collect::<Vec<_>>(), "dry_run": self.dry_run });
+        if !self.notes.is_empty() {
+            told["notes"] = json!(self.notes);
+        }
         if !secrets.is_empty() {
             told["secrets"] = Value::Object(secrets);
         }

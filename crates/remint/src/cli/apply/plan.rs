@@ -14,6 +14,7 @@ use remint_core::user::Attributes;
 use serde_json::{Map, Value, json};
 
 use super::file::{Entry, Section};
+use super::senders::Compared;
 use crate::account::identifier::CanonicalIdentifier;
 use crate::admin::{self, AdminError, document, members};
 use crate::cli::ask::path;
@@ -26,6 +27,8 @@ pub(super) struct Current {
     pub(super) apis: Vec<Map<String, Value>>,
     pub(super) clients: Vec<Map<String, Value>>,
     pub(super) users: BTreeMap<String, Map<String, Value>>,
+    /// What is wrong with a sender of the file, where something is.
+    pub(super) senders: BTreeMap<String, Result<Compared, String>>,
 }
 
 /// A member, as it is, and as it will be.
@@ -47,10 +50,10 @@ pub(super) struct Step {
     pub(super) makes_secret: bool,
 }
 
-/// Where first passwords are read.
-pub(super) struct Passwords<'a> {
+/// Where first passwords and secrets are read.
+pub(super) struct Beside<'a> {
     /// The folder of the file: names of files are relative to it.
-    pub(super) beside: &'a Path,
+    pub(super) folder: &'a Path,
     pub(super) environment: &'a Environment,
 }
 
@@ -62,15 +65,16 @@ pub(super) fn plan(
     entries: &[Entry],
     current: &Current,
     timing: &Timing,
-    passwords: &Passwords<'_>,
+    beside: &Beside<'_>,
 ) -> Result<Vec<Step>, Vec<String>> {
-    let mut planning = Planning { current, timing, passwords, wrong: Vec::new(), steps: Vec::new() };
+    let mut planning = Planning { current, timing, beside, wrong: Vec::new(), steps: Vec::new() };
     let (declared, apis) = (planning.declarations(entries), planning.apis(entries));
     for entry in entries {
         let planned = match entry.section {
             Section::Attributes => planning.attribute(entry, &declared),
             Section::Apis => planning.api(entry, &apis),
             Section::Clients => planning.client(entry, &declared, &apis),
+            Section::Senders => planning.sender(entry),
             Section::Users => planning.user(entry, &declared),
         };
         if let Err(why) = planned {
@@ -83,7 +87,7 @@ pub(super) fn plan(
 struct Planning<'a> {
     current: &'a Current,
     timing: &'a Timing,
-    passwords: &'a Passwords<'a>,
+    beside: &'a Beside<'a>,
     wrong: Vec<String>,
     steps: Vec<Step>,
 }
@@ -215,6 +219,16 @@ impl Planning<'_> {
         Ok(())
     }
 
+    fn sender(&mut self, entry: &Entry) -> Result<(), String> {
+        let Some(compared) = self.current.senders.get(&entry.name) else { return Ok(()) };
+        let Compared { is_new, body, changes, .. } = compared.as_ref().map_err(Clone::clone)?;
+        if !changes.is_empty() {
+            let request = (Method::PUT, path("senders", &entry.name, ""), Some(body.clone()));
+            self.step(entry, *is_new, changes.clone(), request);
+        }
+        Ok(())
+    }
+
     fn user(&mut self, entry: &Entry, declared: &BTreeMap<String, Declaration>) -> Result<(), String> {
         let user: DeclaredUser = read(entry, Map::new())?;
         let all: Declarations = declared.values().cloned().collect();
@@ -258,10 +272,10 @@ impl Planning<'_> {
             (Some(_), Some(_)) => {
                 Err(format!("{}: there is a `password_file` too: keep one", entry.at(Some("password_env"))))
             }
-            (Some(file), None) => read_file(&self.passwords.beside.join(file))
+            (Some(file), None) => read_file(&self.beside.folder.join(file))
                 .map(Some)
                 .map_err(|why| format!("{}: {why}", entry.at(Some("password_file")))),
-            (None, Some(variable)) => match self.passwords.environment.get(variable) {
+            (None, Some(variable)) => match self.beside.environment.get(variable) {
                 Some(password) => Ok(Some(zeroize::Zeroizing::new(password.to_owned()))),
                 None => Err(format!("{}: the variable is not set", entry.at(Some("password_env")))),
             },

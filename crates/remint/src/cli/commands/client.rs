@@ -1,6 +1,7 @@
 //! `remint client`.
 
 use http::Method;
+use remint_core::administration::AdminScope;
 use serde_json::{Map, Value, json};
 
 use super::pairs;
@@ -97,6 +98,15 @@ pub(in crate::cli) struct Settings {
     /// How its refresh tokens travel: in bodies, or in a cookie that no script can read
     #[arg(long, value_parser = ["body", "cookie"])]
     transport: Option<String>,
+    /// A scope of the admin API that it may be granted; with one it may administer
+    #[arg(long = "administration", value_name = "SCOPE", value_parser = AdminScope::ALL.map(AdminScope::as_str))]
+    administration: Vec<String>,
+    /// A client at which it may open sessions, with the scope remint:sessions:open
+    #[arg(long = "opens-sessions-at", value_name = "CLIENT_ID", conflicts_with = "no_administration")]
+    opens_sessions_at: Vec<String>,
+    /// Let it administer nothing any more
+    #[arg(long, conflicts_with = "administration")]
+    no_administration: bool,
 }
 
 pub(super) fn seconds(text: &str) -> Result<u64, &'static str> {
@@ -118,6 +128,24 @@ impl Settings {
         put("always_return_refresh", self.always_return_refresh.map(Value::from));
         put("transport", self.transport.as_ref().map(|transport| json!(transport)));
         Ok(members)
+    }
+
+    /// What it may do of administration, over what that is now: each list that is given takes the place of the one before.
+    fn administration(&self, now: &Value) -> Option<Value> {
+        if self.no_administration {
+            return Some(Value::Null);
+        }
+        if self.administration.is_empty() && self.opens_sessions_at.is_empty() {
+            return None;
+        }
+        let mut administration = if now.is_object() { now.clone() } else { json!({ "scopes": "" }) };
+        if !self.administration.is_empty() {
+            administration["scopes"] = json!(self.administration.join(" "));
+        }
+        if !self.opens_sessions_at.is_empty() {
+            administration["opens_sessions_at"] = json!(self.opens_sessions_at);
+        }
+        Some(administration)
     }
 
     /// The policy, over what it is now.
@@ -161,6 +189,7 @@ pub(in crate::cli) async fn run(setup: &Setup, command: Client) -> Result<(), Cl
             body.insert("id".into(), json!(id));
             body.insert("confidential".into(), json!(confidential));
             body.insert("policy".into(), policy);
+            body.extend(settings.administration(&Value::Null).map(|given| ("administration".to_owned(), given)));
             (Method::POST, "/admin/api/clients".to_owned(), Some(Value::Object(body)))
         }
         Client::Update { id, settings } => return update(setup, &id, &settings).await,
@@ -179,6 +208,8 @@ async fn update(setup: &Setup, id: &str, settings: &Settings) -> Result<(), CliE
         let now = answerer.ask(Method::GET, &path, None).await?;
         let mut body = settings.members()?;
         body.extend(settings.policy(Some(&now["policy"])).map(|policy| ("policy".to_owned(), policy)));
+        let administration = settings.administration(&now["administration"]);
+        body.extend(administration.map(|given| ("administration".to_owned(), given)));
         if body.is_empty() {
             return Err(CliError::usage("nothing to change: give at least one setting"));
         }

@@ -8,6 +8,7 @@ pub(super) mod client;
 pub(super) mod config;
 pub(super) mod key;
 pub(super) mod policy;
+pub(super) mod sender;
 pub(super) mod session;
 pub(super) mod user;
 

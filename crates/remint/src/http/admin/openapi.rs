@@ -79,19 +79,34 @@ struct Said {
     media: &'static str,
     /// Whether 204 is an answer too.
     or_nothing: bool,
+    /// Whether 201 is an answer too, of the same shape.
+    or_made: bool,
+    /// What a name in the path is.
+    named: Value,
 }
 
 impl Said {
     fn new(summary: &'static str, answer: Value) -> Self {
         let (query, errors) = (Vec::new(), Vec::new());
-        let (media, or_nothing) = ("application/json", false);
+        let (media, or_nothing, or_made) = ("application/json", false, false);
         let (body, example, tagged) = (None, None, false);
-        Self { summary, query, body, example, answer: (200, answer), errors, tagged, media, or_nothing }
+        let named = json!({ "type": "string", "minLength": 1 });
+        Self { summary, query, body, example, answer: (200, answer), errors, tagged, media, or_nothing, or_made, named }
     }
 
     /// Or answers 204, where there is nothing to say.
     fn or_nothing(self) -> Self {
         Self { or_nothing: true, ..self }
+    }
+
+    /// Or answers 201, where it was not there before.
+    fn or_made(self) -> Self {
+        Self { or_made: true, ..self }
+    }
+
+    /// Where the path names one of few.
+    fn named(self, named: Value) -> Self {
+        Self { named, ..self }
     }
 
     /// Takes a JSON body of this shape.
@@ -135,10 +150,7 @@ impl Said {
     /// The operation, with the parameters of its path.
     fn operation(self, method: &Method, path: &str, security: &Value, tag: &str) -> Value {
         let named = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
-        let named = named.map(|name| {
-            let shape = json!({ "type": "string", "minLength": 1 });
-            json!({ "name": name, "in": "path", "required": true, "schema": shape })
-        });
+        let named = named.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": self.named }));
         let parameters: Vec<Value> = named.chain(self.query.iter().cloned()).collect();
         let mut operation = json!({
             "summary": self.summary,
@@ -168,7 +180,11 @@ impl Said {
         if self.tagged {
             answer["headers"] = json!({ "ETag": { "required": true, "schema": { "type": "string" } } });
         }
-        let mut responses = Map::from_iter([(status.to_string(), answer)]);
+        let mut responses = Map::new();
+        if self.or_made {
+            responses.insert("201".into(), answer.clone());
+        }
+        responses.insert(status.to_string(), answer);
         if self.or_nothing {
             responses.insert("204".into(), json!({ "description": "Nothing to say" }));
         }

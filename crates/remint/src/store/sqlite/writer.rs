@@ -2,6 +2,7 @@
 //! answers after the commit: many callers share one wait for the disk, and none waits for a batch to fill.
 //! Never answers before the disk has it, and never says "done" of something that may not be there.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -31,14 +32,14 @@ use crate::store::{Commit, StoreOptions, audit, rows};
 pub(in crate::store) enum Order {
     /// Commit changes.
     Commit(Wanted),
-    /// Answer a question after which a commit is to be expected: the pages that both need are read once.
+    /// Answer a question, and commit what is decided upon it: the pages that both need are read once.
     Ask(Box<dyn Asked>),
 }
 
-/// Changes to commit, and who waits for the answer.
+/// Changes to commit, and who is told.
 pub(in crate::store) struct Wanted {
     pub(in crate::store) changes: Changes,
-    pub(in crate::store) answer: oneshot::Sender<Result<Commit, StoreError>>,
+    pub(in crate::store) answer: Box<dyn FnOnce(Result<Commit, StoreError>) + Send>,
     pub(in crate::store) waited: Stopwatch,
 }
 
@@ -48,28 +49,69 @@ impl Wanted {
         if self.waited.elapsed() < longest_wait {
             return Some(self);
         }
-        let _ = self.answer.send(Err(StoreError::Busy)); // a caller that went away needs no answer
+        (self.answer)(Err(StoreError::Busy));
         None
     }
 }
 
 /// A question, and who waits for the answer.
 pub(in crate::store) trait Asked: Send {
-    /// Answers it in the snapshot of `reader`.
-    fn answer(self: Box<Self>, reader: &mut Reader<'_>);
+    /// Answers it in the snapshot of `reader`; or says what is to be committed before anybody is answered.
+    fn answer(self: Box<Self>, reader: &mut Reader<'_>) -> Option<Wanted>;
     /// Answers that it cannot be.
     fn refuse(self: Box<Self>, error: StoreError);
 }
 
-/// The one kind of [`Asked`].
+/// A question alone.
 pub(in crate::store) struct Asking<Q: Question> {
     pub(in crate::store) question: Q,
     pub(in crate::store) answer: oneshot::Sender<Result<Q::Answer, StoreError>>,
 }
 
 impl<Q: Question> Asked for Asking<Q> {
-    fn answer(self: Box<Self>, reader: &mut Reader<'_>) {
+    fn answer(self: Box<Self>, reader: &mut Reader<'_>) -> Option<Wanted> {
         let _ = self.answer.send(self.question.ask(reader)); // a caller that went away needs no answer
+        None
+    }
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        let _ = self.answer.send(Err(error)); // as above
+    }
+}
+
+/// A question, and the decision that its answer leads to.
+pub(in crate::store) struct Settling<Q: Question, D, T> {
+    pub(in crate::store) question: Q,
+    pub(in crate::store) decide: D,
+    pub(in crate::store) answer: oneshot::Sender<Result<(T, Commit), StoreError>>,
+    pub(in crate::store) waited: Stopwatch,
+}
+
+impl<Q, D, T> Asked for Settling<Q, D, T>
+where
+    Q: Question,
+    D: FnOnce(Q::Answer) -> (Changes, T) + Send,
+    T: Send + 'static,
+{
+    fn answer(self: Box<Self>, reader: &mut Reader<'_>) -> Option<Wanted> {
+        let Self { question, decide, answer, waited } = *self;
+        let found = match question.ask(reader) {
+            Ok(found) => found,
+            Err(error) => {
+                let _ = answer.send(Err(error)); // as above
+                return None;
+            }
+        };
+        // A decision that panics is its caller's loss alone: the channel closes, and the writer goes on.
+        let (changes, decided) = catch_unwind(AssertUnwindSafe(|| decide(found))).ok()?;
+        if changes.is_empty() {
+            let _ = answer.send(Ok((decided, Commit::nothing()))); // as above
+            return None;
+        }
+        let answer = move |outcome: Result<Commit, StoreError>| {
+            let _ = answer.send(outcome.map(|commit| (decided, commit))); // as above
+        };
+        Some(Wanted { changes, answer: Box::new(answer), waited })
     }
 
     fn refuse(self: Box<Self>, error: StoreError) {
@@ -153,26 +195,21 @@ impl Writer {
         self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
-    /// One batch: questions answered, and what follows from them at once; then changes committed. Whether nothing was
-    /// there to commit.
+    /// One batch: questions answered; then what was decided upon them committed, with all else that waits. Whether
+    /// nothing was there to commit.
     fn work(&mut self, first: Order, orders: &Receiver<Order>) -> bool {
-        let (mut first, mut batch) = (Some(first), Vec::new());
-        for _ in 0..ROUNDS {
-            let mut questions = Vec::new();
-            let room = self.options.batch.max(1).saturating_sub(batch.len());
-            for order in first.take().into_iter().chain(orders.try_iter()).take(room) {
-                self.taken.fetch_sub(1, Ordering::Relaxed);
-                match order {
-                    Order::Ask(question) => questions.push(question),
-                    Order::Commit(wanted) => batch.extend(wanted.in_time(self.options.longest_wait)),
-                }
+        let (mut questions, mut batch) = (Vec::new(), Vec::new());
+        for order in std::iter::once(first).chain(orders.try_iter()).take(self.options.batch.max(1)) {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
+            match order {
+                Order::Ask(question) => questions.push(question),
+                Order::Commit(wanted) => batch.push(wanted),
             }
-            if questions.is_empty() {
-                break;
-            }
-            self.answer(questions);
-            std::thread::yield_now(); // on one core nobody could decide otherwise; elsewhere it costs nothing
         }
+        if !questions.is_empty() {
+            batch.extend(self.answer(questions));
+        }
+        let batch: Vec<_> = batch.into_iter().filter_map(|wanted| wanted.in_time(self.options.longest_wait)).collect();
         if !batch.is_empty() {
             self.commit(batch);
             return false;
@@ -180,17 +217,19 @@ impl Writer {
         true
     }
 
-    /// All of them in one snapshot.
-    fn answer(&self, questions: Vec<Box<dyn Asked>>) {
+    /// All of them in one snapshot. What is to be committed upon them.
+    fn answer(&self, questions: Vec<Box<dyn Asked>>) -> Vec<Wanted> {
         if let Err(error) = execute(&self.connection, "BEGIN", &[]).map_err(failed) {
-            return questions.into_iter().for_each(|question| question.refuse(error.clone()));
+            questions.into_iter().for_each(|question| question.refuse(error.clone()));
+            return Vec::new();
         }
         let age = Some(self.documents.age());
         let mut reader = Reader { connection: &self.connection, documents: &self.documents, age };
-        questions.into_iter().for_each(|question| question.answer(&mut reader));
+        let wanted = questions.into_iter().filter_map(|question| question.answer(&mut reader)).collect();
         if let Err(error) = execute(&self.connection, "COMMIT", &[]) {
             tracing::warn!(%error, "a snapshot of the writer could not be left");
         }
+        wanted
     }
 
     /// One batch: applied, committed, answered.
@@ -217,7 +256,7 @@ impl Writer {
             Ok((answers, head)) => {
                 self.succeeded(head);
                 for ((waiting, _), answer) in waiting.into_iter().zip(answers) {
-                    let _ = waiting.send(answer); // a caller that went away needs no answer
+                    waiting(answer);
                 }
                 self.look_at_the_log();
             }
@@ -225,7 +264,7 @@ impl Writer {
                 self.lost |= matches!(error, StoreError::Unknown | StoreError::Io { .. } | StoreError::Corrupt { .. });
                 tracing::error!(%error, members = waiting.len(), "a batch of commits failed");
                 for (waiting, _) in waiting {
-                    let _ = waiting.send(Err(error.clone()));
+                    waiting(Err(error.clone()));
                 }
             }
         }
@@ -480,8 +519,6 @@ impl Writer {
     }
 }
 
-/// How often questions are answered before what is there is committed.
-const ROUNDS: usize = 3;
 /// Looking at the size of the log costs a microsecond: not after every commit.
 const LOOK_EVERY: u32 = 16;
 

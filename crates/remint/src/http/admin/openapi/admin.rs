@@ -4,12 +4,14 @@
 use http::Method;
 use remint_core::audit::Reason;
 use remint_core::secret::Password;
+use remint_core::sender::SenderName;
 use serde_json::{Value, json};
 
 use super::schemas::{client_settings, input, list, object, of, page, tokens_or_page};
 use super::{Operation, Said};
 use crate::admin::page::MAX;
 use crate::http::admin::{Endpoint, endpoints};
+use crate::settings::WebhookSecret;
 
 /// All of them.
 pub(super) fn operations() -> Vec<Operation> {
@@ -59,6 +61,9 @@ fn said(method: &Method, path: &str) -> Said {
         _ if path.starts_with("/users") => users(method, path),
         _ if path.starts_with("/sessions") => sessions(method, path),
         _ if path.starts_with("/clients") => clients(method, path),
+        _ if path.starts_with("/senders") => {
+            senders(method, path).named(json!({ "enum": SenderName::ALL.map(SenderName::as_str) }))
+        }
         _ => rest(method, path),
     }
 }
@@ -185,6 +190,49 @@ fn new_api() -> Value {
     settings["id"] = of("ClientId");
     settings["audience"] = text();
     input(settings, &["id", "audience"])
+}
+
+/// A sender to be declared.
+fn sender() -> Value {
+    let count = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
+    let members = json!({
+        "webhook_url": { "type": "string", "description": "https; it is not answered whole" },
+        "secret": {
+            "type": ["string", "null"],
+            "minLength": WebhookSecret::MIN_BYTES,
+            "description": "Never answered; where it is left out, the one that is there stays",
+        },
+        "per_number": count,
+        "per_block": count,
+        "per_address": count,
+        "per_day": count,
+        "countries": { "type": "array", "items": { "type": "string", "pattern": "^[1-9][0-9]{0,3}$" } },
+    });
+    input(members, &["webhook_url"])
+}
+
+fn senders(method: &Method, path: &str) -> Said {
+    match (method.as_str(), path) {
+        ("GET", "/senders") => {
+            Said::new("Who carries messages to phones, and by whose word", list("senders", "Sender"))
+        }
+        ("GET", _) => Said::new("One declared sender", of("Sender")).tagged(),
+        ("PUT", _) => {
+            let what = "Declares a sender, in use at once; what is left out takes its default, but for the secret";
+            let secret = "made by openssl rand -hex 32, not this";
+            let example = json!({ "webhook_url": "https://sms.example/send", "secret": secret, "per_day": 500 });
+            Said::new(what, of("Sender")).takes(sender()).example(example).or_made().tagged()
+        }
+        ("POST", _) => {
+            let names = json!({ "type": "array", "items": { "type": "string" } });
+            let would = object(json!({ "name": { "type": "string" }, "changes": names, "overridden": names }));
+            Said::new("What declaring it would change: names, no values", would).takes(sender())
+        }
+        _ => {
+            let gone = object(json!({ "name": { "type": "string" }, "removed": { "const": true } }));
+            Said::new("Removes a declared sender", gone)
+        }
+    }
 }
 
 fn rest(method: &Method, path: &str) -> Said {

@@ -1,6 +1,7 @@
 //! The shapes of what is sent and answered, as JSON Schema (OpenAPI 3.1 section 4.8.24). Never a secret's value.
 
 use remint_core::audit::Act;
+use remint_core::sender::SenderName;
 use serde_json::{Map, Value, json};
 
 /// A shape that is described once.
@@ -212,6 +213,22 @@ fn server() -> Map<String, Value> {
             "since": of("Secs"),
             "created_at": of("Secs"),
             "signs_at": { "type": ["integer", "null"] },
+        })),
+        "Sender": object(json!({
+            "name": { "enum": SenderName::ALL.map(SenderName::as_str) },
+            "source": { "enum": ["configuration", "inbox", "declared"] },
+            "in_use": { "type": "boolean" },
+            "webhook": { "type": ["string", "null"], "description": "The origin of its address" },
+            "per_number": { "type": "integer" },
+            "per_block": { "type": "integer" },
+            "per_address": { "type": "integer" },
+            "per_day": { "type": "integer" },
+            "countries": { "type": "array", "items": { "type": "string" } },
+            "overridden": {
+                "type": "array",
+                "items": { "type": "string" },
+                "description": "What of it the configuration sets, and so wins",
+            },
         })),
         "Act": { "enum": acts },
         "AuditEntry": object(json!({

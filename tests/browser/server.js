@@ -1,0 +1,30 @@
+// A `remint dev` of the test's own, in a folder of its own, as somebody starts it who has just cloned the repository.
+
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+export const binary = process.env.REMINT_BIN ?? fileURLToPath(new URL('../../target/debug/remint', import.meta.url))
+
+/** Starts one; answers the facts of its `dev.json`, the folder in which `remint-dev` lies, and `stop`. */
+export async function dev({ speed = 1 } = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'remint-browser-'))
+  const options = ['dev', '--no-open', '--port', '0', '--speed', String(speed)]
+  const child = spawn(binary, options, { cwd: folder, env: {}, stdio: ['ignore', 'pipe', 'ignore'] })
+  const ended = new Promise((resolve, reject) => child.once('exit', resolve).once('error', reject))
+  const lines = createInterface({ input: child.stdout })
+  await Promise.race([
+    new Promise((resolve) => lines.once('line', resolve)),
+    ended.then((code) => { throw new Error(`remint dev ended with ${code}`) }),
+  ])
+  const facts = JSON.parse(await readFile(join(folder, 'remint-dev', 'dev.json'), 'utf8'))
+  const stop = async () => {
+    child.kill('SIGTERM')
+    await ended
+    await rm(folder, { recursive: true })
+  }
+  return { ...facts, folder, stop }
+}
