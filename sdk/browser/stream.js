@@ -17,7 +17,7 @@ const MAX_EVENT_CHARS = 65_536;
  * @property {(signal: AbortSignal) => Promise<Response>} open
  * @property {(response: Response) => unknown} refused An answer that is no stream.
  * @property {(event: string, data: any) => void} hear
- * @property {() => void} alive Something came, be it a sign of life.
+ * @property {() => void} alive Something came, be it a sign of life; called when it was heard.
  */
 
 /**
@@ -33,7 +33,10 @@ export const follow = async (host, signal, reader) => {
   }
 };
 
-/** @param {Host} host @param {AbortSignal} signal @param {number} ms @returns {Promise<void>} */
+/**
+ * Needs no timer to end with the signal: that of a page that is being frozen would not come.
+ * @param {Host} host @param {AbortSignal} signal @param {number} ms @returns {Promise<void>}
+ */
 const pause = (host, signal, ms) =>
   new Promise((resolve) => {
     const done = () => {
@@ -41,8 +44,9 @@ const pause = (host, signal, ms) =>
       signal.removeEventListener('abort', done);
       resolve();
     };
-    const timer = host.setTimeout(done, signal.aborted ? 0 : ms);
+    const timer = host.setTimeout(done, ms);
     signal.addEventListener('abort', done);
+    if (signal.aborted) done();
   });
 
 /**
@@ -89,12 +93,12 @@ const frames = async (signal, body, hear, alive) => {
   for (let text = ''; text.length < MAX_EVENT_CHARS; ) {
     const { done, value } = await reader.read();
     if (done) return;
-    alive();
     const all = (text + value).split('\n\n');
     text = all.pop() ?? '';
     for (const frame of all) {
       const [, event, data] = /^event: (.+)\ndata: (.+)$/.exec(frame) ?? [];
       if (event) hear(event, JSON.parse(data));
     }
+    alive();
   }
 };
