@@ -63,7 +63,12 @@ export const call = async (core, method, path, body) => {
     }
     const error = core.demanded(answer?.headers.get('WWW-Authenticate'));
     if (again || error !== 'invalid_token') throw new RemintError(answer);
-    if (core.held().refresh) delete core.held().account;
-    await core.renew(false);
+    await refused(core);
   }
+};
+
+/** The account token is not taken, whatever the clock says of it: the next one is another. @param {Core} core */
+export const refused = async (core) => {
+  if (core.held().refresh) delete core.held().account;
+  await core.renew(false);
 };

@@ -3,7 +3,7 @@
  * the session's limits. The session loads it by itself, and works without.
  */
 
-import { bearer, call } from './api.js';
+import { bearer, call, refused } from './api.js';
 import { follow } from './stream.js';
 import { elected } from './tabs.js';
 
@@ -108,10 +108,15 @@ export const live = (core) => {
   const read = async (/** @type {AbortSignal} */ signal) => {
     reading = signal;
     named(cv);
+    const open = async (/** @type {AbortSignal} */ cut) =>
+      host.fetch(`${issuer}/session/events`, { headers: core.headers(await bearer(core)), credentials: core.credentials, signal: cut });
     await follow(host, signal, {
-      open: async (cut) =>
-        host.fetch(`${issuer}/session/events`, { headers: core.headers(await bearer(core)), credentials: core.credentials, signal: cut }),
-      refused: ({ status }) => status === 401 && core.renew(false),
+      open: async (cut) => {
+        const answer = await open(cut);
+        if (answer.status !== 401) return answer;
+        await refused(core);
+        return open(cut);
+      },
       alive: () => {
         if (signal.aborted) return;
         named(cv);

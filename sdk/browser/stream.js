@@ -15,7 +15,6 @@ const MAX_EVENT_CHARS = 65_536;
 /**
  * @typedef {object} Reader
  * @property {(signal: AbortSignal) => Promise<Response>} open
- * @property {(response: Response) => unknown} refused An answer that is no stream.
  * @property {(event: string, data: any) => void} hear
  * @property {() => void} alive Something came, be it a sign of life; called when it was heard.
  */
@@ -55,7 +54,7 @@ const pause = (host, signal, ms) =>
  * @param {AbortSignal} signal
  * @param {Reader} reader
  */
-const read = async (host, signal, { open, refused, hear, alive }) => {
+const read = async (host, signal, { open, hear, alive }) => {
   const cut = new AbortController();
   const stop = () => cut.abort();
   /** @type {any} */
@@ -70,8 +69,7 @@ const read = async (host, signal, { open, refused, hear, alive }) => {
   let response;
   try {
     response = await open(cut.signal);
-    if (!response.ok) await refused(response);
-    else await frames(cut.signal, /** @type {ReadableStream<BufferSource>} */ (response.body), hear, () => (wait(), alive()));
+    if (response.ok) await frames(cut.signal, /** @type {ReadableStream<BufferSource>} */ (response.body), hear, () => (wait(), alive()));
   } catch {
     // broke off
   }

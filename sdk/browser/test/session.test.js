@@ -482,6 +482,15 @@ describe('what happens elsewhere', () => {
     }
   });
 
+  test('an account token that the server takes no more is not shown again, whatever this clock says of it', async () => {
+    const { browser, pages, reader } = await tabs({ transport: 'memory' });
+    for (const { tab } of pages) [tab.wallOffset, tab.asleep] = [-DAY, 6 * MINUTE]; // set back in a sleep that the other clock missed
+    await browser.sleep(6 * MINUTE);
+    browser.goOnline();
+    await browser.pass(SECOND);
+    assert.equal(reader().length, 1);
+  });
+
   test('a page that is put away by a navigation reads no more, though it is hidden only then', async () => {
     const { browser, signedIn } = scene();
     const { tab } = await signedIn();
