@@ -13,7 +13,7 @@ import { promisify } from 'node:util'
 import Koa from 'koa'
 
 import { cors, remint } from '../../sdk/node/koa.js'
-import { launched } from './chromium.js'
+import { launched, opened } from './chromium.js'
 import { binary, dev } from './server.js'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
@@ -44,7 +44,7 @@ before(async () => {
   await guard.verifier.ready()
   const data = join(server.folder, 'remint-dev')
   await promisify(execFile)(binary, ['--data', data, 'client', 'create', 'page', '--policy', 'refresh', '--first-party', '--origin', pages.origin, '--api', 'demo-api', '--claim', 'nickname=nickname'], { env: {} })
-  page = await browser.newPage()
+  ;({ page } = await opened(browser))
   await page.goto(pages.origin)
   await page.evaluate(signIn, { issuer: server.issuer, api: api.origin, user: server.user })
 })

@@ -2,6 +2,8 @@
 
 import { chromium } from 'playwright-core'
 
+import { watchPages } from './server.js'
+
 const QUIET = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 export const launched = () => chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium', args: QUIET })
@@ -9,6 +11,7 @@ export const launched = () => chromium.launch({ executablePath: process.env.CHRO
 /** A page in a browser profile of its own. `wrong` is what nobody wants to see: errors, and what the policy forbade. */
 export async function opened(browser, options) {
   const context = await browser.newContext(options)
+  watchPages(context)
   const page = await context.newPage()
   const wrong = []
   page.on('pageerror', (error) => wrong.push(error.message))

@@ -7,13 +7,21 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+import { evidence, logOf, watchFetch } from '../evidence.js'
+
+const LOG = 'browser'
+const { secretsIn, secretsInText, secretsInCookies } = evidence(LOG)
+watchFetch(LOG)
+
 export const binary = process.env.REMINT_BIN ?? fileURLToPath(new URL('../../target/debug/remint', import.meta.url))
 
 /** Starts one; answers the facts of its `dev.json`, the folder in which `remint-dev` lies, and `stop`. */
 export async function dev({ speed = 1 } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'remint-browser-'))
   const options = ['dev', '--no-open', '--port', '0', '--speed', String(speed)]
-  const child = spawn(binary, options, { cwd: folder, env: {}, stdio: ['ignore', 'pipe', 'ignore'] })
+  const log = await logOf(LOG, folder)
+  const child = spawn(binary, options, { cwd: folder, env: {}, stdio: ['ignore', 'pipe', log.fd] })
+  await log.close()
   const ended = new Promise((resolve, reject) => child.once('exit', resolve).once('error', reject))
   const lines = createInterface({ input: child.stdout })
   await Promise.race([
@@ -21,10 +29,21 @@ export async function dev({ speed = 1 } = {}) {
     ended.then((code) => { throw new Error(`remint dev ended with ${code}`) }),
   ])
   const facts = JSON.parse(await readFile(join(folder, 'remint-dev', 'dev.json'), 'utf8'))
+  secretsIn(facts)
   const stop = async () => {
     child.kill('SIGTERM')
     await ended
     await rm(folder, { recursive: true })
   }
   return { ...facts, folder, stop }
+}
+
+/** Keeps the secrets that the pages of a browser context send and get. */
+export function watchPages(context) {
+  context.on('request', (request) => secretsInText(request.postData()))
+  context.on('response', async (answer) => {
+    const { 'content-type': type = '', 'set-cookie': cookies } = await answer.allHeaders().catch(() => ({}))
+    secretsInCookies(cookies?.split('\n') ?? [])
+    if (/json/.test(type)) secretsIn(await answer.json().catch(() => null)) // one that was cut off has none
+  })
 }
