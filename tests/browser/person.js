@@ -152,18 +152,24 @@ export class Person {
     return Object.assign(new Person(), { proxy, ...own, ...where, tabs: [] })
   }
 
-  /** The URL of a page of theirs; `query` is what is wrong with it from the start. */
-  url(query = {}, origin = this.origin) {
+  /** Of the library, in their pages. */
+  get options() {
     const { clientId, policy, transport } = this.kind
-    const options = { issuer: this.stage.issuer, clientId, policy, transport, apis: this.apis }
-    return `${origin}/?${encodeURIComponent(JSON.stringify({ query, options }))}`
+    return { issuer: this.stage.issuer, clientId, policy, transport, apis: this.apis }
   }
 
-  async opens(query, origin) {
+  /** A tab with a session; `query` is what is wrong with the page from the start. */
+  async opens(query) {
+    const tab = await this.blank(`${this.origin}/?${encodeURIComponent(JSON.stringify({ query, options: this.options }))}`)
+    await tab.run(() => window.remint.ready)
+    return tab
+  }
+
+  /** A tab that has none yet. */
+  async blank(url = this.origin) {
     const tab = new Tab(await this.context.newPage())
     this.tabs.push(tab)
-    await tab.page.goto(this.url(query, origin))
-    await tab.run(() => window.remint.ready)
+    await tab.page.goto(url)
     return tab
   }
 

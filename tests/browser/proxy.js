@@ -63,6 +63,11 @@ export async function proxied() {
       rule = () => ({ refuse: true })
       for (const socket of sockets) socket.destroy()
     },
+    /** Whatever goes to that port is answered so, and what was on its way breaks. */
+    storms: (port, answer) => {
+      rule = (entry) => entry.port === port && { answer }
+      for (const socket of sockets) socket.destroy()
+    },
     close: () => {
       server.closeAllConnections()
       server.close()
