@@ -96,7 +96,10 @@ export const live = (core) => {
       if (warned && warned === idleAt) void core.renew(true);
       return;
     }
-    if (type === 'online') core.online();
+    if (type === 'online') {
+      core.online();
+      leave(); // its stream is dead, or waits for another try
+    }
     core.check();
   };
 

@@ -23,9 +23,13 @@ export async function drowsy(proxy) {
   const options = ['--headless', '--remote-debugging-port=0', `--user-data-dir=${folder}`, `--proxy-server=${proxy}`, '--proxy-bypass-list=<-loopback>', ...QUIET]
   const child = spawn(executablePath, options, { stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = new Promise((resolve) => child.once('exit', resolve))
-  let url
-  for await (const line of createInterface({ input: child.stderr })) if ((url = /listening on (ws:\S+)/.exec(line)?.[1])) break
-  child.stderr.resume()
+  const url = await new Promise((resolve, reject) => {
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      const [, found] = /listening on (ws:\S+)/.exec(line) ?? []
+      if (found) resolve(found)
+    })
+    child.once('exit', (code) => reject(new Error(`Chromium ended with ${code}`)))
+  })
   const browser = await chromium.connectOverCDP(url, { noDefaults: true })
   const close = async () => {
     await browser.close()

@@ -9,8 +9,9 @@ import { buffer } from 'node:stream/consumers'
  * What a rule may do with a request, by what it returns:
  * `refuse`: the connection breaks before anything is passed on. `answer`: the proxy answers by itself, `{status, headers,
  * body}`. `before`, `after`: promises that the request, or its answer, waits for. `lose`: the server answers, and then the
- * connection breaks: `all` before the first byte, `rest` after the headers.
- * @typedef {{ refuse?: boolean, answer?: any, before?: Promise<unknown>, after?: Promise<unknown>, lose?: 'all' | 'rest' }} Fault
+ * connection breaks, `all` before the first byte, `rest` in the middle of the body; only `when` that says so of the answer.
+ * @typedef {{ refuse?: boolean, answer?: any, before?: Promise<unknown>, after?: Promise<unknown>, lose?: 'all' | 'rest',
+ *   when?: (entry: any) => boolean }} Fault
  */
 
 /**
@@ -31,7 +32,7 @@ export async function proxied() {
     answer.once('close', () => { entry.over = true })
     const fault = rule(entry) ?? {}
     if (fault.refuse) return request.socket.destroy()
-    const { answer: own, before, after, lose } = preflight ? {} : fault
+    const { answer: own, before, after, lose, when = () => true } = preflight ? {} : fault
     await before
     if (own) return answer.writeHead(entry.status = own.status, { ...cors(request), ...own.headers }).end(own.body)
     const upstream = await passed(request, { host: '127.0.0.1', port, path: path + search, setHost: false })
@@ -40,10 +41,10 @@ export async function proxied() {
     entry.body = await buffer(upstream)
     entry.cookies = upstream.headers['set-cookie'] ?? []
     await after
-    if (lose) entry.lost = true
-    if (lose === 'all') return request.socket.destroy()
+    entry.lost = !!lose && when(entry)
+    if (entry.lost && lose === 'all') return request.socket.destroy()
     answer.writeHead(upstream.statusCode, upstream.rawHeaders)
-    if (lose) return answer.write(entry.body.subarray(0, entry.body.length / 2), () => request.socket.destroy())
+    if (entry.lost) return answer.write(entry.body.subarray(0, entry.body.length / 2), () => request.socket.destroy())
     answer.end(entry.body)
   }
 
