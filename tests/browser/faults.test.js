@@ -90,23 +90,23 @@ describe('faults', { concurrency: 12 }, () => {
       if (policy === 'refresh') await eachRenews(person)
       await person.staysAndEnds()
     })
-
-    scene(`${count} tabs renew at once though the lock of their browser is orphaned`, async ({ signedIn }, { policy, clientId }) => {
-      const person = await signedIn({ tabs: count })
-      const orphan = await person.context.newPage()
-      await orphan.goto(person.origin)
-      await orphan.evaluate((name) => void navigator.locks.request(name, () => new Promise(() => {})), `remint1:${stage.issuer}:${clientId}`)
-      const together = meeting(count)
-      person.proxy.rule(({ path }) => isRenewal(path) && { before: together.comes() })
-      // The timers of rolling tabs come by themselves, within a fifth of the life.
-      if (policy !== 'rolling') await due(person).then(() => Promise.all(person.tabs.map((tab) => tab.refresh())))
-      await until('all of them are at the server together', () => together.met, 26_000)
-      person.proxy.rule()
-      await alike(person)
-      if (policy === 'refresh') await eachRenews(person)
-      await person.staysAndEnds()
-    })
   }
+
+  scene('5 tabs renew at once though the lock of their browser is orphaned', async ({ signedIn }, { policy, clientId }) => {
+    const person = await signedIn({ tabs: 5 })
+    const orphan = await person.context.newPage()
+    await orphan.goto(person.origin)
+    await orphan.evaluate((name) => void navigator.locks.request(name, () => new Promise(() => {})), `remint1:${stage.issuer}:${clientId}`)
+    const together = meeting(5)
+    person.proxy.rule(({ path }) => isRenewal(path) && { before: together.comes() })
+    // The timers of rolling tabs come by themselves, within a fifth of the life.
+    if (policy !== 'rolling') await due(person).then(() => Promise.all(person.tabs.map((tab) => tab.refresh())))
+    await until('all of them are at the server together', () => together.met, 26_000)
+    person.proxy.rule()
+    await alike(person)
+    if (policy === 'refresh') await eachRenews(person)
+    await person.staysAndEnds()
+  })
 
   const LOST = {
     'the answer is lost, and the page asks again after 1 s': { lose: 'all' },
@@ -182,8 +182,8 @@ describe('faults', { concurrency: 12 }, () => {
       const person = await signedIn({ query: { skewMs } })
       const [tab] = person.tabs
       assert.equal(await tab.run(() => Math.round((Date.now() - window.now()) / 1000)), skewMs / 1000, 'it is wrong')
-      if (kind.policy === 'refresh') {
-        const { at } = await until('a renewal by timer', () => person.renewals(person.since)[0])
+      if (kind.policy !== 'cookie') {
+        const { at } = await until('a renewal by timer', () => person.renewals(person.since)[0], kind.lifeMs)
         assert.ok(at - person.since > 0.45 * kind.lifeMs && at - person.since < 0.8 * kind.lifeMs, `at its time, not after ${at - person.since} ms`)
       }
       await tab.run((ms) => { window.skewMs = ms }, -skewMs)
@@ -428,9 +428,9 @@ describe('faults', { concurrency: 12 }, () => {
     await window.remint.ready
   }
 
-  /** All tabs have one token, or for the policy `cookie` the claims. */
+  /** All tabs have one token: its claims, `jti` among them. */
   async function alike({ tabs }) {
-    await until('all tabs have the same', async () => new Set(await Promise.all(tabs.map((tab) => tab.run(async () => `${JSON.stringify(window.remint.claims)} ${await window.remint.token()}`)))).size === 1)
+    await until('all tabs have the same', async () => new Set(await Promise.all(tabs.map((tab) => tab.run(() => JSON.stringify(window.remint.claims))))).size === 1)
   }
 
   /** The first and the last tab, one after the other, each when what it presents is rotated: neither has kept an old one. */

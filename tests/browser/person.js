@@ -177,7 +177,7 @@ export class Person {
   static async signedIn(where, { tabs = 1, query } = {}) {
     const person = await Person.arrives(where)
     const first = await person.opens(query)
-    await until('a log-in', () => first.run((user) => window.account.login(user).then(() => true, (error) => { if (error.status !== 503) throw error }), where.stage.user))
+    await until('a log-in', () => first.run((user) => window.account.login(user).then(() => true, (error) => { if (![0, 503].includes(error.status)) throw error }), where.stage.user))
     person.since = Date.now()
     person.sid = await first.run(() => window.remint.claims.sid)
     while (person.tabs.length < tabs) await person.opens(query)

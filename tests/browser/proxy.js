@@ -6,11 +6,10 @@ import { createServer, request as forward } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 
 /**
- * What a rule may do with a request, by what it returns:
- * `refuse`: the connection breaks before anything is passed on. `answer`: the proxy answers by itself, `{status, headers,
+ * What a rule may do with a request that is no preflight, by what it returns: `answer`: the proxy answers by itself, `{status, headers,
  * body}`. `before`, `after`: promises that the request, or its answer, waits for. `lose`: the server answers, and then the
  * connection breaks, `all` before the first byte, `rest` in the middle of the body; only `when` that says so of the answer.
- * @typedef {{ refuse?: boolean, answer?: any, before?: Promise<unknown>, after?: Promise<unknown>, lose?: 'all' | 'rest',
+ * @typedef {{ answer?: any, before?: Promise<unknown>, after?: Promise<unknown>, lose?: 'all' | 'rest',
  *   when?: (entry: any) => boolean }} Fault
  */
 
@@ -23,6 +22,7 @@ export async function proxied() {
   const sockets = new Set()
   /** @type {(entry: any) => Fault | void} */
   let rule = () => {}
+  let gone = false
 
   async function serve(request, answer) {
     const { port, pathname: path, search } = new URL(request.url)
@@ -30,9 +30,8 @@ export async function proxied() {
     const preflight = request.method === 'OPTIONS'
     if (!preflight) seen.push(entry)
     answer.once('close', () => { entry.over = true })
-    const fault = rule(entry) ?? {}
-    if (fault.refuse) return request.socket.destroy()
-    const { answer: own, before, after, lose, when = () => true } = preflight ? {} : fault
+    if (gone) return request.socket.destroy()
+    const { answer: own, before, after, lose, when = () => true } = (!preflight && rule(entry)) || {}
     await before
     if (own) return answer.writeHead(entry.status = own.status, { ...cors(request), ...own.headers }).end(own.body)
     const upstream = await passed(request, { host: '127.0.0.1', port, path: path + search, setHost: false })
@@ -53,21 +52,25 @@ export async function proxied() {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
+  const cut = () => sockets.forEach((socket) => socket.destroy())
   await new Promise((up) => server.listen(0, '127.0.0.1', up))
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     seen,
     /** From now on; without one everything is passed on. */
-    rule: (next = () => {}) => { rule = next },
-    /** Nothing goes through, and what was on its way breaks. */
+    rule: (next = () => {}) => {
+      rule = next
+      gone = false
+    },
+    /** Nothing goes through until there is another rule, and what was on its way breaks. */
     away: () => {
-      rule = () => ({ refuse: true })
-      for (const socket of sockets) socket.destroy()
+      gone = true
+      cut()
     },
     /** Whatever goes to that port is answered so, and what was on its way breaks. */
     storms: (port, answer) => {
       rule = (entry) => entry.port === port && { answer }
-      for (const socket of sockets) socket.destroy()
+      cut()
     },
     close: () => {
       server.closeAllConnections()
