@@ -186,9 +186,9 @@ export class Person {
     return person
   }
 
-  /** Requests that renew, of those that came since. */
+  /** Requests that renew, of those that came since; not those for an account token, for which the stream asks (RFC 8707). */
   renewals(since = 0) {
-    return this.proxy.seen.filter(({ path, method, at }) => method === 'POST' && isRenewal(path) && at >= since)
+    return this.proxy.seen.filter(({ path, at, asked }) => isRenewal(path) && at >= since && !/(^|&)resource=/.test(asked))
   }
 
   /** Until a tab is connected to the channel on which ends are told. */

@@ -6,16 +6,16 @@ import { createServer, request as forward } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 
 /**
- * What a rule may do with a request that is no preflight, by what it returns: `answer`: the proxy answers by itself, `{status, headers,
- * body}`. `before`, `after`: promises that the request, or its answer, waits for. `lose`: the server answers, and then the
- * connection breaks, `all` before the first byte, `rest` in the middle of the body; only `when` that says so of the answer.
+ * What a rule may do with a request that is no preflight, by what it returns. `answer`: the proxy answers by itself, `{status,
+ * headers, body}`. `before`, `after`: promises that the request, or its answer, waits for. `lose`: the server answers, and then
+ * the connection breaks, `all` before the first byte, `rest` in the middle of the body; only `when` that says so of the answer.
  * @typedef {{ answer?: any, before?: Promise<unknown>, after?: Promise<unknown>, lose?: 'all' | 'rest',
  *   when?: (entry: any) => boolean }} Fault
  */
 
 /**
- * Starts one. `seen` is every request that came, preflights excepted: `{method, path, port, at, headers}`, and when the server
- * has answered its `status`, `body` and `cookies` (of no stream), whether that was `lost`, and whether it is `over`.
+ * Starts one. `seen` is every request that came, preflights excepted: `{method, path, port, at, headers, asked}`, and when the
+ * server has answered its `status`, `body` and `cookies` (of no stream), whether that was `lost`, and whether it is `over`.
  */
 export async function proxied() {
   const seen = []
@@ -28,13 +28,14 @@ export async function proxied() {
     const { port, pathname: path, search } = new URL(request.url)
     const entry = { method: request.method, path, port, at: Date.now(), headers: request.headers }
     const preflight = request.method === 'OPTIONS'
-    if (!preflight) seen.push(entry)
     answer.once('close', () => { entry.over = true })
+    entry.asked = await buffer(request)
+    if (!preflight) seen.push(entry)
     if (gone) return request.socket.destroy()
     const { answer: own, before, after, lose, when = () => true } = (!preflight && rule(entry)) || {}
     await before
     if (own) return answer.writeHead(entry.status = own.status, { ...cors(request), ...own.headers }).end(own.body)
-    const upstream = await passed(request, { host: '127.0.0.1', port, path: path + search, setHost: false })
+    const upstream = await passed(request, entry.asked, { host: '127.0.0.1', port, path: path + search, setHost: false })
     entry.status = upstream.statusCode
     if (/event-stream/.test(upstream.headers['content-type'])) return streamed(upstream, answer)
     entry.body = await buffer(upstream)
@@ -80,12 +81,11 @@ export async function proxied() {
 }
 
 /** The upstream answer. A connection of its own for each: none is stale when the server was restarted. */
-function passed(request, where) {
+function passed(request, body, where) {
   return new Promise((resolve, reject) => {
     const upstream = forward({ ...where, method: request.method, headers: request.headers, agent: false }, resolve)
     upstream.once('error', reject)
-    request.once('close', () => request.complete || upstream.destroy())
-    request.pipe(upstream)
+    upstream.end(body)
   })
 }
 
