@@ -30,7 +30,7 @@ export async function drowsy(proxy) {
     })
     child.once('exit', (code) => reject(new Error(`Chromium ended with ${code}`)))
   })
-  const browser = await chromium.connectOverCDP(url, { noDefaults: true })
+  const browser = await chromium.connectOverCDP(url, { noDefaults: true, timeout: 90_000 })
   const close = async () => {
     await browser.close()
     child.kill()

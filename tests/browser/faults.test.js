@@ -7,7 +7,7 @@ import { createServer } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 
 import { launched } from './chromium.js'
-import { Person, isRenewal, pages, pause, staged, until } from './person.js'
+import { Person, inTurn, isRenewal, pages, pause, staged, until } from './person.js'
 import { dev } from './server.js'
 
 // The server's clock is real, so its lives are short. Speed 5 makes its deadline 1 s; with a client timeout of 1 s the window W
@@ -44,10 +44,6 @@ after(async () => {
   foreignSite?.close()
   await server?.stop()
 })
-
-/** One after another: what starts a page and logs in is work, and most of a scene is waiting. */
-let turn = Promise.resolve()
-const inTurn = (work) => (turn = turn.catch(() => {}).then(work))
 
 /** One scene for each kind of session: `play` gets where it plays, and `with` whom. */
 function scene(name, play, kinds = KINDS) {
@@ -141,10 +137,14 @@ describe('faults', { concurrency: 12 }, () => {
     person.proxy.rule()
     await pause(kind.lifeMs)
     await tab.run((ms) => { window.skewMs += ms }, 2 * 3_600_000)
-    const woken = Date.now()
-    await tab.thaws()
-    // Under `rolling` the token is the only proof: when it has run out the session is really over.
-    if (kind.policy === 'rolling') return person.endsWithin(1000, woken, 'expired')
+    let woken
+    await inTurn(async () => {
+      woken = Date.now()
+      await tab.thaws()
+      // Under `rolling` the token is the only proof: when it has run out the session is really over.
+      if (kind.policy === 'rolling') await person.endsWithin(1000, woken, 'expired')
+    })
+    if (kind.policy === 'rolling') return
     await renews(person, woken)
     await person.staysAndEnds()
   })
@@ -219,9 +219,11 @@ describe('faults', { concurrency: 12 }, () => {
     await pause(4000) // the stream has tried several times by now
     assert.deepEqual(await person.tabs[0].told('ended'), [])
     person.proxy.rule()
-    const back = Date.now()
-    await person.context.setOffline(false)
-    await person.endsWithin(1000, back, 'revoked')
+    await inTurn(async () => {
+      const back = Date.now()
+      await person.context.setOffline(false)
+      await person.endsWithin(1000, back, 'revoked')
+    })
   })
 
   scene('a page is opened from history, its token long over', async ({ signedIn }, kind) => {
@@ -232,8 +234,7 @@ describe('faults', { concurrency: 12 }, () => {
 
   scene('the session ends while the page is in history', async ({ signedIn }) => {
     const person = await signedIn()
-    const back = await goesAndReturns(person, () => stage.ends(person.sid))
-    await person.endsWithin(1000, back, 'revoked')
+    await inTurn(async () => person.endsWithin(1000, await goesAndReturns(person, () => stage.ends(person.sid)), 'revoked'))
   })
 
   /** The person follows a link, and goes back to the page, which was kept as it was; answers when that was. */
@@ -258,9 +259,12 @@ describe('faults', { concurrency: 12 }, () => {
       person.proxy.rule((entry) => isRenewal(entry.path) && !slow && { [held]: late.comes(slow = entry) })
       second.refresh()
       await until('it is on its way', () => slow && (held === 'before' || slow.status))
-      const at = Date.now()
-      await first.run(() => window.account.logout())
-      await person.endsWithin(1000, at, 'logout')
+      let at
+      await inTurn(async () => {
+        at = Date.now()
+        await first.run(() => window.account.logout())
+        await person.endsWithin(1000, at, 'logout')
+      })
       late.comes()
       await until('it arrives', () => slow.over)
       await pause(300)
@@ -409,8 +413,11 @@ describe('faults', { concurrency: 12 }, () => {
     for (const { tabs: [tab] } of [thief, victim, thief, victim]) {
       await pause(WINDOW_MS + 100)
       if (!(await stage.lives(victim.sid))) break
-      from = Date.now()
-      await tab.refresh()
+      await inTurn(async () => {
+        from = Date.now()
+        await tab.refresh()
+        await pause(500) // whoever else hears of an end is heard in quiet
+      })
     }
     assert.ok(!(await stage.lives(victim.sid)), 'the family ended')
     for (const person of [victim, thief]) await person.endsWithin(1000, from, 'theft')
@@ -432,13 +439,12 @@ describe('faults', { concurrency: 12 }, () => {
     await until('all tabs have the same', async () => new Set(await Promise.all(tabs.map((tab) => tab.run(() => JSON.stringify(window.remint.claims))))).size === 1)
   }
 
-  /** The first and the last tab, one after the other, each when what it presents is rotated: neither has kept an old one. */
+  /** The first and the last tab, one after the other, until what it presents is rotated: neither has kept an old one. */
   async function eachRenews({ tabs, proxy }) {
     for (const tab of [tabs[0], tabs.at(-1)]) {
-      await pause(WINDOW_MS + 100)
       const from = Date.now()
-      await tab.refresh()
-      assert.ok(proxy.seen.some((entry) => entry.at >= from && isRenewal(entry.path) && refreshToken(entry).text), 'it was rotated')
+      const rotated = () => proxy.seen.some((entry) => entry.at >= from && isRenewal(entry.path) && refreshToken(entry).text)
+      await until('it is rotated', () => pause(WINDOW_MS + 100).then(() => tab.refresh()).then(rotated), 6 * WINDOW_MS)
     }
     await alike({ tabs })
   }

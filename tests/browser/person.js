@@ -42,6 +42,10 @@ const VENDOR = { '/react.js': 'react/umd/react.development.js', '/react-dom.js':
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 export const pause = (ms) => new Promise((go) => setTimeout(go, ms))
 
+/** Work that is done one after another, so that what is to happen within a second is not measured while pages start. */
+let turn = Promise.resolve()
+export const inTurn = (work) => (turn = turn.catch(() => {}).then(work))
+
 /** Waits until `found` gives something true, and gives it. Looks so often as is no work for the machine: what is measured, pages note themselves. */
 export async function until(what, found, limitMs = 10_000) {
   for (const from = Date.now(); ; await pause(100)) {
@@ -205,7 +209,7 @@ export class Person {
     }
     assert.ok(await this.stage.lives(this.sid), 'the server says so too')
     await this.hears()
-    await this.endsWithin(1000, await this.stage.ends(this.sid), 'revoked')
+    await inTurn(async () => this.endsWithin(1000, await this.stage.ends(this.sid), 'revoked'))
   }
 
   /** Every tab told the end, once, for this reason, within so many milliseconds of `at`. */
