@@ -21,8 +21,9 @@ export const ORIGIN = 'http://localhost:3000';
 
 /** Starts it; `stop` ends it and takes its folder away. */
 export const startDev = async (...args) => {
-  const data = await mkdtemp(join(tmpdir(), 'remint-browser-'));
-  const log = await logOf(LOG, data);
+  const folder = await mkdtemp(join(tmpdir(), 'remint-browser-'));
+  const data = join(folder, 'data');
+  const log = await logOf(LOG, folder);
   const server = spawn(BIN, ['dev', '--port', '0', '--no-open', '--data', data, ...args], { env, stdio: ['ignore', 'pipe', log.fd] });
   await log.close();
   const started = Promise.race([
@@ -50,7 +51,7 @@ export const startDev = async (...args) => {
       const gone = once(server, 'exit');
       server.kill('SIGTERM');
       await gone;
-      await rm(data, { recursive: true });
+      await rm(folder, { recursive: true });
     },
   };
 };
