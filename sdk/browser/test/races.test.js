@@ -11,7 +11,7 @@ import { numbers } from './support/browser.js';
 import { HOUR, MINUTE, SECOND, scene } from './support/scene.js';
 
 /** How many plays of each kind, and the first of their seeds. */
-const RUNS = Number(process.env.RUNS ?? 5);
+const RUNS = Number(process.env.RUNS ?? 3);
 const FIRST = Number(process.env.SEED ?? 1);
 const STEPS = 40;
 const POLICIES = [
