@@ -52,8 +52,9 @@ async function running(data) {
 /** Starts one, on a free port. Resolves once it listens. @param {string} data */
 async function started(data) {
   const built = ['release', 'debug'].map((profile) => join(REPOSITORY, 'target', profile, 'remint'));
-  const program = process.env.REMINT_BIN ?? built.find(existsSync) ?? 'remint';
-  const child = spawn(program, ['dev', '--no-open', '--port', '0', '--data', data], { stdio: ['ignore', 'pipe', 'inherit'] });
+  // To the program every variable REMINT_* is a setting, and this one is none.
+  const { REMINT_BIN: program = built.find(existsSync) ?? 'remint', ...env } = process.env;
+  const child = spawn(program, ['dev', '--no-open', '--port', '0', '--data', data], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   await new Promise((up, fail) => {
     createInterface({ input: child.stdout }).once('line', up);
     child.once('error', () => fail(new Error(MISSING)));

@@ -99,6 +99,20 @@ test('a reload: with a cookie the page is signed in again, in memory it is not',
   }
 });
 
+test('a session that a server of its own has opened is the page’s, renewed, changed and ended like any other', async () => {
+  for (const clientId of ['demo-rolling', 'demo-fixed', 'demo-refresh', 'demo-cookie']) {
+    const here = page(clientId);
+    const { cookie, ...answer } = await dev.opens({ user: '4711', client_id: clientId, amr: ['pwd'], attributes: { nickname: 'grace' } });
+    if (cookie) here.at.jar.set(`__Host-remint-session-${clientId}`, cookie);
+    assert.equal((await here.adopt(answer)).claims.nickname, 'grace', clientId);
+    assert.equal((await here.update({ nickname: 'amazing' })).nickname, 'amazing');
+    assert.equal((await here.remint.refresh()).nickname, 'amazing');
+    await here.update({ nickname: 'grace' });
+    await here.logout();
+    assert.equal(here.remint.status, 'none');
+  }
+});
+
 test('five tabs that renew at once all stay signed in', async () => {
   for (const clientId of ['web', 'demo-refresh']) {
     const at = device();

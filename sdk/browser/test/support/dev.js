@@ -3,6 +3,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -45,6 +46,14 @@ export const startDev = async (...args) => {
     issuer,
     /** The command line, as the operator. */
     cli: async (...words) => (await promisify(execFile)(BIN, [...words, '--data', data, '--json'], { env })).stdout,
+    /** Opens a session, as a server does that keeps its own users; answers the token response. */
+    opens: async (session) => {
+      const headers = { 'Content-Type': 'application/json', Host: 'localhost' };
+      const asked = request({ socketPath: join(data, 'control.sock'), path: '/admin/api/sessions', method: 'POST', headers });
+      asked.end(JSON.stringify(session));
+      const [answer] = await once(asked, 'response');
+      return JSON.parse((await answer.toArray()).join(''));
+    },
     /** The newest code that was sent. */
     code: async () => (await (await fetch(`${issuer}/dev/inbox.json`)).json()).messages[0].code,
     stop: async () => {
