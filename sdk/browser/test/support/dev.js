@@ -21,8 +21,9 @@ export const ORIGIN = 'http://localhost:3000';
 
 /** Starts it; `stop` ends it and takes its folder away. */
 export const startDev = async (...args) => {
-  const data = await mkdtemp(join(tmpdir(), 'remint-browser-'));
-  const log = await logOf(LOG, data);
+  const folder = await mkdtemp(join(tmpdir(), 'remint-browser-'));
+  const data = join(folder, 'data');
+  const log = await logOf(LOG, folder);
   const server = spawn(BIN, ['dev', '--port', '0', '--no-open', '--data', data, ...args], { env, stdio: ['ignore', 'pipe', log.fd] });
   await log.close();
   const started = Promise.race([
@@ -50,7 +51,7 @@ export const startDev = async (...args) => {
       const gone = once(server, 'exit');
       server.kill('SIGTERM');
       await gone;
-      await rm(data, { recursive: true });
+      await rm(folder, { recursive: true });
     },
   };
 };
@@ -92,8 +93,8 @@ export const device = () => {
   return { jar, host, fetch: fetchAsPage };
 };
 
-/** The next event of a type; fails after two seconds, so that what is promised within one second is seen to come. */
-export const next = (remint, type, limitMs = 2000) =>
+/** The next event of a type; fails where it does not come at once, however busy the machine: nothing else brings it for minutes. */
+export const next = (remint, type, limitMs = 15_000) =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no event ${type}`)), limitMs);
     const off = remint.on((event) => {
