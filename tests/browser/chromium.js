@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
 
+import { watchPages } from './server.js'
+
 const QUIET = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 const executablePath = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium'
@@ -43,6 +45,7 @@ export async function drowsy(proxy) {
 /** A page in a browser profile of its own. `wrong` is what nobody wants to see: errors, and what the policy forbade. */
 export async function opened(browser, options) {
   const context = await browser.newContext(options)
+  watchPages(context)
   const page = await context.newPage()
   const wrong = []
   page.on('pageerror', (error) => wrong.push(error.message))

@@ -131,7 +131,7 @@ test('a phone number: verified, in the claims at once, the second factor of the 
   await login(here);
   const { sentTo, expiresIn } = await here.phone.set('+1 (202) 555-0123');
   assert.deepEqual([sentTo, expiresIn > 60], ['***23', true]);
-  await assert.rejects(here.phone.verify('000000'), { code: 'invalid_code' });
+  await assert.rejects(here.phone.verify('987654'), { code: 'invalid_code' });
   assert.equal((await here.phone.verify(await dev.code())).phone_number, '+12025550123');
   const demanded = next(here.remint, 'step-up');
   await assert.rejects(here.phone.remove(), { code: 'insufficient_user_authentication', maxAge: 300 });

@@ -2,11 +2,16 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { evidence, logOf, watchFetch } from '../../../../tests/evidence.js';
+
+const LOG = 'sdk-browser';
+const { secretsIn } = evidence(LOG);
+watchFetch(LOG);
 
 // Every variable REMINT_* is a setting to the binary, and this one is none.
 const { REMINT_BIN: _, ...env } = process.env;
@@ -17,7 +22,9 @@ export const ORIGIN = 'http://localhost:3000';
 /** Starts it; `stop` ends it and takes its folder away. */
 export const startDev = async (...args) => {
   const data = await mkdtemp(join(tmpdir(), 'remint-browser-'));
-  const server = spawn(BIN, ['dev', '--port', '0', '--no-open', '--data', data, ...args], { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const log = await logOf(LOG, data);
+  const server = spawn(BIN, ['dev', '--port', '0', '--no-open', '--data', data, ...args], { env, stdio: ['ignore', 'pipe', log.fd] });
+  await log.close();
   const started = Promise.race([
     (async () => {
       for await (const line of createInterface({ input: server.stdout })) {
@@ -32,6 +39,7 @@ export const startDev = async (...args) => {
   ]);
   const issuer = await started;
   server.stdout.resume();
+  secretsIn(JSON.parse(await readFile(join(data, 'dev.json'), 'utf8')));
   return {
     issuer,
     /** The command line, as the operator. */
