@@ -11,7 +11,7 @@ import { promisify } from 'node:util'
 
 import { drowsy } from './chromium.js'
 import { proxied } from './proxy.js'
-import { binary } from './server.js'
+import { binary, watchPages } from './server.js'
 
 /** In the page: a clock that can be wrong, then the library, and a list of what it tells, with the true time. */
 const PAGE = `<!doctype html><title>page</title><div id="root"></div>
@@ -153,6 +153,7 @@ export class Person {
   static async arrives({ browser, ...where }) {
     const proxy = await proxied()
     const own = browser ? await browser.newContext({ proxy: { server: proxy.url } }).then((context) => ({ context, close: () => context.close() })) : await drowsy(proxy.url)
+    watchPages(own.context)
     return Object.assign(new Person(), { proxy, ...own, ...where, tabs: [] })
   }
 

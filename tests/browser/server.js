@@ -52,6 +52,7 @@ async function started(folder, speed, port) {
 
 /** Keeps the secrets that the pages of a browser context send and get. */
 export function watchPages(context) {
+  if (!process.env.TEST_LOGS) return
   context.on('request', (request) => secretsInText(request.postData()))
   context.on('response', async (answer) => {
     const { 'content-type': type = '', 'set-cookie': cookies } = await answer.allHeaders().catch(() => ({}))

@@ -108,10 +108,12 @@ impl By {
     pub async fn commit(&self, app: &App, changes: Changes) -> Result<Commit, AdminError> {
         let Some((client, rev)) = &self.client else { return Ok(app.store.commit(changes).await?) };
         let acting = RowKey::Client(client.clone());
-        match app.store.commit(changes.expect(acting.clone(), *rev)).await? {
-            Commit::Conflict { key, .. } if key == acting => Err(Failure::Contended.into()),
-            commit => Ok(commit),
-        }
+        let commit = app.store.commit(changes.expect(acting.clone(), *rev)).await?;
+        let moved = match &commit {
+            Commit::Conflict { key, current } if *key == acting => current.as_ref().is_none_or(|row| row.rev() != *rev),
+            _ => false, // also where its own row is in the way of one that it wants
+        };
+        if moved { Err(Failure::Contended.into()) } else { Ok(commit) }
     }
 
     /// The entry that tells of an act of the caller.

@@ -240,6 +240,13 @@ async fn a_client_that_is_disabled_while_its_request_is_on_the_way_does_nothing_
         let client = scene.app.store.read(ClientById("chief".parse().unwrap())).await.unwrap().unwrap();
         scene.commit(Changes::none().write(Row::Client(Client { disabled: false, ..(*client).clone() }))).await;
     }
+    let again = json!({"id": "chief", "policy": {"kind": "fixed", "life": 600}, "apis": ["demo-api"]});
+    let clerk = Administrator::new(&scene, "clerk", "remint:clients", &[]).await;
+    let own = json!({"id": "clerk", "policy": {"kind": "fixed", "life": 600}, "apis": ["demo-api"]});
+    for body in [again, own] {
+        let taken = scene.json(Method::POST, "/admin/api/clients", Some(&clerk.token), body).await;
+        assert_eq!(taken.expect(409).text("error"), "exists");
+    }
     assert!(list(&scene).await.is_empty());
     let late = scene.admin(Method::GET, "/admin/api/users?identifier=late%40example.test", json!({})).await.expect(200);
     assert_eq!(late.body["users"], json!([]));
