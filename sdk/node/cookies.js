@@ -69,15 +69,24 @@ export class Cookies {
     const hash = createHash('sha256').update(value).digest('base64url');
     const known = this.#kept.get(hash);
     const token = await (known ?? this.#swap(hash, value));
+    let stale = null;
     try {
       const verified = await this.verifier.verify(token);
       if (!known || verified.stale === undefined) return { token, verified };
+      stale = { token, verified };
     } catch (refused) {
-      if (!known || !(refused instanceof RemintError) || refused.status !== 401) throw refused;
+      if (!known || !isRefusal(refused)) throw refused;
     }
-    const other = this.#kept.get(hash); // another request may have seen it first
-    const fresh = await (other && other !== known ? other : this.#swap(hash, value));
-    return { token: fresh, verified: await this.verifier.verify(fresh) };
+    try {
+      const other = this.#kept.get(hash); // another request may have seen it first
+      const fresh = await (other && other !== known ? other : this.#swap(hash, value));
+      return { token: fresh, verified: await this.verifier.verify(fresh) };
+    } catch (cause) {
+      // Its owner chose that a stale token is served: so it is, where a newer one cannot be had at the moment.
+      if (!stale || isRefusal(cause)) throw cause;
+      this.#kept.set(hash, Promise.resolve(token));
+      return stale;
+    }
   }
 
   /** @param {string} hash @param {string} value */
@@ -108,3 +117,6 @@ export class Cookies {
     throw new RemintError('feed_lagging', { text: 'the session cannot be looked up at the moment' });
   }
 }
+
+/** Whether it is a word about the token itself. @param {unknown} cause */
+const isRefusal = (cause) => cause instanceof RemintError && cause.status === 401;

@@ -174,6 +174,19 @@ describe('session cookies', () => {
     waiting[2]();
     assert.equal((await fresh).token, 'token 3', 'and a record that changed is fetched');
   });
+
+  it('are served stale, where their owner chose so, while no newer token can be had', async () => {
+    const { cookies, waiting, log } = looked(async () => ({ claims: {}, stale: 9 }));
+    const answers = (status, body) => (cookies.verifier.fetch = async () => Response.json(body, { status }));
+    const first = cookies.verified(value(1));
+    waiting[0]();
+    await first;
+    answers(503, {});
+    for (let turn = 0; turn < 5; turn += 1) assert.equal((await cookies.verified(value(1))).verified.stale, 9);
+    assert.match(log.join(), /answered 503/);
+    answers(400, { error: 'invalid_grant', error_description: 'session ended: logout' });
+    await assert.rejects(cookies.verified(value(1)), refusedAs('session_ended'));
+  });
 });
 
 describe('the feed', () => {
