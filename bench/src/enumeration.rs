@@ -46,7 +46,7 @@ pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
     let medians = times.each_ref().map(|times| Figures::of_times(times).median());
     for ((_, kind), median) in KINDS.iter().zip(medians) {
         let ratio = median / medians[0];
-        line(&format!("{kind}: median, ms; to that of the unknown"), &format!("{:.2}  {ratio:.3}", median / 1e3));
+        line(&format!("{kind}: median, ms; ratio"), &format!("{:.2}  {ratio:.3}", median / 1e3));
     }
     let all = Figures::of(medians);
     line("the longest median to the shortest", &format!("{:.3}", all.quantile(1.0) / all.quantile(0.0)));

@@ -52,5 +52,5 @@ pub(crate) fn title(text: &str) {
 
 /// One line of a table.
 pub(crate) fn line(name: &str, text: &str) {
-    println!("  {name:<46}{text}");
+    println!("  {name:<45} {text}");
 }

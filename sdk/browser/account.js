@@ -49,16 +49,18 @@ export const account = (remint) => {
 
   /** Tells the server. @param {string} path @param {import('./holdings.js').Grant} grant @returns {Promise<void>} */
   const leave = async (path, { account, refresh }) => {
-    let token = lives(core, account) ? account?.text : '';
+    const renewable = policy === 'refresh';
+    let token = renewable && !lives(core, account) ? '' : account?.text;
     let answer;
-    if (!token && policy === 'refresh') {
+    if (!token && renewable) {
       answer = await (refresh ? core.grantOf(refresh, false, { resource: issuer }) : core.send('POST', '/session/renew', '', {}));
       token = answer?.body.account_token ?? answer?.body.access_token;
     }
-    if (token || policy !== 'refresh') answer = await core.send('DELETE', path, token);
-    // Where nothing could be shown, there is no session of this browser that the server knows.
-    const over = answer && (answer.status === 204 || verdict(answer)?.sure || (!token && verdict(answer)));
-    if (!over) throw new RemintError(answer);
+    if (token || !renewable) answer = await core.send('DELETE', path, token);
+    const over = answer && verdict(answer);
+    // Where nothing is left to show, or what is left has run out, there is no session of this browser any more.
+    const gone = over && (over.sure || !(token && renewable));
+    if (answer?.status !== 204 && !gone) throw new RemintError(answer);
   };
 
   return {
@@ -66,6 +68,16 @@ export const account = (remint) => {
     login: (credentials) => open('/session', credentials),
     /** The second step of a log-in. @param {string} challenge @param {string} code What the person typed. */
     factor: (challenge, code) => open('/session/factor', { challenge, code }),
+    /**
+     * Takes the session that your own server has opened for the person (`POST /admin/api/sessions`), as if they had logged
+     * in here. @param {Record<string, any>} answer The token response as that server got it; under the policy `cookie`
+     * without the cookie, which it has set itself. @returns {Promise<Login>}
+     */
+    adopt: async (answer) => {
+      await core.started;
+      core.accept(granted(core.now(), answer), 'login', true);
+      return { claims: remint.claims };
+    },
     /**
      * Ends the session: here and in the other tabs at once, whatever is on its way, then at the server. Rejects where the
      * server could not be told; called again, it tells it.

@@ -26,15 +26,17 @@ export const bearer = async (core) => {
   if (!access?.text) return '';
   if (!lives(core, account)) {
     if (!refresh) await core.renew(false);
-    else await (core.minting ??= mint(core, refresh).finally(() => (core.minting = undefined)));
+    else await (core.minting ??= mint(core).finally(() => (core.minting = undefined)));
   }
-  if (!lives(core, core.held().account)) throw new RemintError();
-  return core.held().account?.text ?? '';
+  const held = core.held().account; // perhaps run out by a clock that was set: the server decides
+  if (!held) throw new RemintError();
+  return held.text;
 };
 
-/** By the refresh token, for the issuer itself (RFC 8707). @param {Core} core @param {string} presented */
-const mint = async (core, presented) => {
-  const answer = await core.grantOf(presented, false, { resource: core.options.issuer });
+/** By the refresh token, for the issuer itself (RFC 8707). @param {Core} core */
+const mint = async (core) => {
+  await core.catchUp();
+  const answer = await core.grantOf(core.held().refresh ?? '', false, { resource: core.options.issuer });
   const { access_token, refresh_token: refresh, expires_in } = answer?.body ?? {};
   const claims = decode(access_token);
   const account = token(access_token, claims, core.now(), expires_in);
@@ -61,7 +63,12 @@ export const call = async (core, method, path, body) => {
     }
     const error = core.demanded(answer?.headers.get('WWW-Authenticate'));
     if (again || error !== 'invalid_token') throw new RemintError(answer);
-    if (core.held().refresh) delete core.held().account;
-    await core.renew(false);
+    await refused(core);
   }
+};
+
+/** The account token is not taken, whatever the clock says of it: the next one is another. @param {Core} core */
+export const refused = async (core) => {
+  if (core.held().refresh) delete core.held().account;
+  await core.renew(false);
 };

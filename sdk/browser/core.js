@@ -17,6 +17,7 @@
  * @property {(challenge: string | null | undefined) => string | undefined} demanded
  * @property {(grant: Grant, by: import('./timeline.js').MintedBy, fresh?: boolean) => boolean} accept
  * @property {(reason: import('./timeline.js').EndReason) => void} end
+ * @property {() => Promise<void>} catchUp Before a refresh token is presented: what other tabs have is asked for, where this one slept.
  * @property {(byPerson: boolean) => Promise<void>} renew
  * @property {(cv: number) => Promise<void>} want
  * @property {(event: any) => void} tell

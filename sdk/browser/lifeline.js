@@ -30,7 +30,7 @@ const CSS = `
   --green: #3d7a46; --rule: #d8d4c8; --paper: transparent; color: var(--ink); font: 13px/1.4 system-ui, sans-serif; }
 @media (prefers-color-scheme: dark) { :host { --blue: #6aa5d3; --pale: #35618a; --ink: #d9d6cf; --soft: #a3a19b; --red: #ff8a80;
   --amber: #e8b04a; --green: #86c48f; --rule: #3a4046; } }
-:host([hidden]) { display: none; }
+:host([hidden]), [hidden] { display: none !important; }
 .frame { border-radius: 6px; outline-offset: 3px; }
 .frame:focus-visible { outline: 3px solid var(--blue); }
 svg { display: block; width: 100%; overflow: visible; touch-action: pan-y; }

@@ -3,14 +3,14 @@
  * the session's limits. The session loads it by itself, and works without.
  */
 
-import { bearer, call } from './api.js';
+import { bearer, call, refused } from './api.js';
 import { follow } from './stream.js';
 import { elected } from './tabs.js';
 
 /** @typedef {import('./core.js').Core} Core */
 
-/** A tab that reads the stream and says nothing for so long is gone or frozen, milliseconds. */
-const SILENT_MS = 60_000;
+/** A tab that reads the stream and says nothing for so long is gone or frozen, milliseconds; one that was spoken to answers. */
+const [SILENT_MS, ANSWER_MS] = [60_000, 2_000];
 /** How far a limit may have moved and still be the same, milliseconds. */
 const SAME_MS = 5_000;
 /** What may mean that time has passed unseen, or that a person is at work. */
@@ -20,7 +20,9 @@ const WAKES = ['visibilitychange', 'resume', 'freeze', 'pageshow', 'pagehide', '
 export const live = (core) => {
   const { host, name, now } = core;
   const { policy, issuer, warnMs = 120_000 } = core.options;
-  let [idleAt, absoluteAt, warned, heard] = [Infinity, Infinity, 0, 0];
+  let [idleAt, absoluteAt, warned] = [Infinity, Infinity, 0];
+  /** When whoever reads the stream is silent for too long; the version of the record that it named; the last try for it. */
+  let [silentAt, cv, asked] = [0, 0, 0];
   /** @type {string | undefined} */
   let sid;
   let away = false;
@@ -29,7 +31,7 @@ export const live = (core) => {
   /** @type {AbortSignal | undefined} */
   let reading;
   const beats = host.BroadcastChannel && new host.BroadcastChannel(`${name}:events`);
-  if (beats) beats.onmessage = () => (heard = now());
+  if (beats) beats.onmessage = ({ data }) => sid && data.sid === sid && told(data);
 
   // --- the limits ---
 
@@ -58,25 +60,72 @@ export const live = (core) => {
 
   // --- the stream ---
 
-  const watch = () => {
+  /** Whether the page can be seen: such a one is not frozen. */
+  const seen = () => host.document?.visibilityState !== 'hidden';
+
+  /** Whether this tab reads, and does not wait for its turn. */
+  const reads = () => !!stream && reading === stream.signal;
+
+  /** @param {boolean} [elect] Whether one tab is enough. */
+  const watch = (elect = true) => {
     stream = new AbortController();
     const { signal } = stream;
-    heard = now();
-    void elected(host, `${name}:events`, signal, () => read(signal));
+    offer();
+    void (elect ? elected(host, `${name}:events`, signal, () => read(signal)) : read(signal));
+  };
+
+  /** A tab that can be seen would read: one that cannot may be frozen at any time, and no browser need say so. */
+  const offer = () => {
+    if (!seen() || reads()) return;
+    silentAt = now() + ANSWER_MS;
+    beats?.postMessage({ sid, offer: true });
+  };
+
+  /** Tells the others that the stream is alive. */
+  const beat = () => reads() && beats?.postMessage({ sid, cv, hidden: !seen() });
+
+  /** @param {{ offer?: boolean, cv?: any, hidden?: boolean }} message Of another tab. */
+  const told = (message) => {
+    if (!message.offer) {
+      named(message.cv);
+      if (message.hidden) offer();
+    } else if (seen()) {
+      beat();
+    } else {
+      leave();
+      core.check();
+    }
+  };
+
+  /** The stream is alive; what it said of the record is as new as this. */
+  const named = (/** @type {number} */ version) => {
+    silentAt = now() + SILENT_MS;
+    if (version <= cv) return;
+    [cv, asked] = [version, 0];
+    core.check();
   };
 
   const read = async (/** @type {AbortSignal} */ signal) => {
-    if (reading === signal) return;
     reading = signal;
+    named(cv);
+    const open = async (/** @type {AbortSignal} */ cut) =>
+      host.fetch(`${issuer}/session/events`, { headers: core.headers(await bearer(core)), credentials: core.credentials, signal: cut });
     await follow(host, signal, {
-      open: async (cut) =>
-        host.fetch(`${issuer}/session/events`, { headers: core.headers(await bearer(core)), credentials: core.credentials, signal: cut }),
-      refused: ({ status }) => status === 401 && core.renew(false),
-      alive: () => beats?.postMessage((heard = now())),
-      hear: (event, { reason, cv }) => {
+      open: async (cut) => {
+        const answer = await open(cut);
+        if (answer.status !== 401) return answer;
+        await refused(core);
+        return open(cut);
+      },
+      alive: () => {
         if (signal.aborted) return;
-        if (event === 'ended') core.end(reason);
-        if (event === 'claims-changed') void core.want(cv);
+        named(cv);
+        beat();
+      },
+      hear: (event, data) => {
+        if (signal.aborted) return;
+        if (event === 'ended') core.end(data.reason);
+        if (event === 'claims-changed') named(data.cv);
       },
     });
   };
@@ -89,14 +138,19 @@ export const live = (core) => {
   // --- the page ---
 
   const wake = (/** @type {Event} */ { type }) => {
-    away = /^(freeze|pagehide)$/.test(type);
+    if (/freeze|hide$/.test(type)) away = true;
+    if (/resume|show$/.test(type)) away = false;
     if (away) return leave(); // another tab is to read it
     if (/^(pointer|key)down$/.test(type)) {
       core.touch();
       if (warned && warned === idleAt) void core.renew(true);
       return;
     }
-    if (type === 'online') core.online();
+    if (type === 'online') {
+      core.online();
+      leave(); // what was open when the network went may be dead
+    }
+    if (type === 'visibilitychange') seen() ? offer() : beat();
     core.check();
   };
 
@@ -116,18 +170,23 @@ export const live = (core) => {
     }
     if (sid !== access.claims.sid) {
       sid = access.claims.sid;
-      [idleAt, absoluteAt, warned] = [Infinity, Infinity, 0];
+      [idleAt, absoluteAt, warned, cv] = [Infinity, Infinity, 0, 0];
       leave();
       void look();
     }
     if (!stream && !away) watch();
-    if (stream && at - heard > SILENT_MS && host.document?.visibilityState !== 'hidden') {
-      heard = at;
-      void read(stream.signal); // whoever was to read it is silent
+    const ears = seen() || reads();
+    if (stream && at >= silentAt && ears) {
+      leave();
+      watch(false); // whoever was to read it, be it this tab before it slept, is silent
+    }
+    if (access.claims.cv < cv && at - asked > SAME_MS) {
+      asked = at;
+      void core.want(cv);
     }
     const from = Math.min(idleAt, absoluteAt) - warnMs;
     if (at >= from && from + warnMs > warned) void warn();
-    return from > at ? from : Infinity;
+    return Math.min(from > at ? from : Infinity, stream && ears ? silentAt : Infinity);
   };
 
   listen('addEventListener');

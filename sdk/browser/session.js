@@ -154,7 +154,7 @@ export const createRemint = (options) => {
 
   const on = (/** @type {(event: RemintEvent<C>) => void} */ listener) => {
     listeners.add(listener);
-    return () => void listeners.delete(listener);
+    return () => listeners.delete(listener);
   };
 
   const tell = (/** @type {RemintEvent<C>} */ event) => {
@@ -175,10 +175,12 @@ export const createRemint = (options) => {
 
   const become = (/** @type {Status} */ status, claims = snapshot.claims) => {
     const was = snapshot.status;
-    if (status !== 'offline') failures = notBefore = 0;
+    if (status !== 'offline') {
+      failures = notBefore = 0;
+      settle(claims);
+    }
     if (was === status && snapshot.claims === claims) return;
     snapshot = { status, claims };
-    if (status !== 'offline') settle(claims);
     if (was !== status) tell({ type: 'status', status });
   };
 
@@ -236,21 +238,20 @@ export const createRemint = (options) => {
     const previous = snapshot.claims;
     // From half of the life to seven tenths of it, so that many pages do not renew in step.
     const share = policy === 'fixed' ? 0 : 0.3 + 0.2 * host.Math.random();
-    const [due, accountDue] = [access, held.account ?? access].map(({ life, ends }) => ends - life * share);
-    renewAt = policy === 'rolling' ? Math.min(due, accountDue) : due;
-    const [left_ms, renew_in_ms] = [ends - now(), renewAt - now()];
-    record({ type: 'minted', kind: opaque ? 'page' : 'access', iat, cv, by, life_ms: life, left_ms, renew_in_ms });
+    const due = (/** @type {import('./holdings.js').Token} */ { life, ends }) => ends - life * share;
+    renewAt = Math.min(due(access), due((policy === 'rolling' && held.account) || access)); // an API brings only the first
+    const times = { life_ms: life, left_ms: ends - now(), renew_in_ms: renewAt - now() };
+    record({ type: 'minted', kind: opaque ? 'page' : 'access', iat, cv, by, ...times });
     become('active', claims);
     tell({ type: previous ? 'refreshed' : 'created', claims, by });
     if (previous) compare(previous, claims);
     check();
   };
 
-  /** @param {C} previous @param {C} claims */
+  /** @param {any} previous @param {any} claims */
   const compare = (previous, claims) => {
-    const value = (/** @type {any} */ of, /** @type {string} */ claim) => JSON.stringify(of[claim]);
     const changed = Object.keys({ ...previous, ...claims }).filter(
-      (claim) => !OF_A_TOKEN.test(claim) && value(previous, claim) !== value(claims, claim),
+      (claim) => !OF_A_TOKEN.test(claim) && JSON.stringify(previous[claim]) !== JSON.stringify(claims[claim]),
     );
     if (!changed[0]) return;
     record({ type: 'claims-changed', cv: claims.cv, changed });
@@ -265,6 +266,7 @@ export const createRemint = (options) => {
    */
   const end = (reason, over = true, shared = over) => {
     const sid = snapshot.claims?.sid;
+    const known = sid || (over && snapshot.status !== 'none');
     epoch++;
     held = { now: 0 };
     used = false;
@@ -272,7 +274,7 @@ export const createRemint = (options) => {
     if (over) gone.add(sid);
     if (shared) post({ ended: sid, reason });
     become('none', null);
-    if (!sid && !over) return;
+    if (!known) return;
     record({ type: 'ended', reason });
     tell({ type: 'ended', reason });
     check();
@@ -293,9 +295,13 @@ export const createRemint = (options) => {
     await flight;
   };
 
-  const attempt = async (/** @type {boolean} */ byPerson) => {
-    // Where it slept, another tab may have gone on without it.
+  /** Where this tab slept, another one may have gone on without it. */
+  const catchUp = async () => {
     if (held.access && !cookies && now() > renewAt + LEEWAY_MS) await peers();
+  };
+
+  const attempt = async (/** @type {boolean} */ byPerson) => {
+    await catchUp();
     if (!(await present(byPerson))) return;
     await peers(); // what was presented is not taken: is there anything better?
     await present(byPerson, true);
@@ -313,16 +319,18 @@ export const createRemint = (options) => {
     const interactive = byPerson || used;
     const note = (/** @type {Renewal['outcome']} */ outcome, more = {}) =>
       record({ type: 'renewal', outcome, interactive, took_ms: now() - began, ...more });
-    const first = () => epoch === ofEpoch && held.access === before; // of all tabs, and it is not over
-    /** @type {[(Answer | undefined)?, Grant?]} */
-    const [answer, grant] = await courteous(host, name, async () => {
-      if (!first()) return [];
-      const answer = await prove(interactive);
-      const grant = granted(now(), answer?.body);
-      if (grant.access && first()) post({ grant, ...(interactive && { used: false }) });
-      return [answer, grant];
+    /** @type {Answer | undefined} */
+    let answer;
+    /** @type {any} */
+    let grant;
+    await courteous(host, name, async () => {
+      // Another tab was first, it is over, or there is nothing to present.
+      if (epoch !== ofEpoch || held.access !== before || !(before || cookies)) return;
+      answer = await prove(interactive);
+      grant = granted(now(), answer?.body);
+      if (grant.access && epoch === ofEpoch) post({ grant, ...(interactive && { used: false }) });
     });
-    if (!grant) return undefined;
+    if (!grant) return;
     if (epoch !== ofEpoch) return note('late');
     if (grant.access || answer?.status === 204) return renewed(grant, interactive, note);
     const over = answer && verdict(answer);
@@ -347,7 +355,7 @@ export const createRemint = (options) => {
       renewAt = now() + Math.min(Math.max(before.life / 10, 1000), MINUTE_MS);
       note(!grant.access ? 'kept' : staler(grant.access.claims, before.claims) ? 'late' : 'repeated');
     }
-    if (held.access) become('active');
+    become(held.access ? 'active' : 'none');
   };
 
   /**
@@ -359,7 +367,7 @@ export const createRemint = (options) => {
     const retryInMs = Math.max(retryAfter(answer), backOff(host, failures++));
     const error = answer?.body.error ?? 'no_answer';
     notBefore = renewAt = now() + retryInMs;
-    become('offline');
+    if (snapshot.status !== 'none') become('offline');
     tell({ type: 'offline', retryInMs, error });
     note(answer ? 'failed' : 'lost', { status: answer?.status, error, retry_in_ms: retryInMs });
   };
@@ -381,7 +389,7 @@ export const createRemint = (options) => {
 
   /** @param {string} method @param {string} path @param {string} [token] @param {any} [body] */
   const send = (method, path, token, body) =>
-    ask(host, issuer + path, { method, credentials, headers: headers(token), body: body && JSON.stringify(body) });
+    ask(host, issuer + path, { method, credentials, headers: headers(token), body: JSON.stringify(body) });
 
   /**
    * RFC 6749 section 6; with `resource` (RFC 8707) for the account token.
@@ -391,16 +399,16 @@ export const createRemint = (options) => {
    */
   const grantOf = (refresh_token, interactive, more) => {
     const idle = !interactive && { interactive: 'false' };
-    const form = { grant_type: 'refresh_token', client_id: clientId, refresh_token, ...idle, ...more };
-    return ask(host, `${issuer}/oauth2/token`, { method: 'POST', credentials, body: new URLSearchParams(form) });
+    const body = new URLSearchParams({ grant_type: 'refresh_token', client_id: clientId, refresh_token, ...idle, ...more });
+    return ask(host, issuer + '/oauth2/token', { method: 'POST', credentials, body });
   };
 
   /** The error of a challenge; a demand of RFC 9470 is told to the page. @param {string | null | undefined} challenge */
   const demanded = (challenge) => {
     const error = challenged(challenge, 'error');
     if (error === 'insufficient_user_authentication') {
-      const [acr, maxAge] = [challenged(challenge, 'acr_values'), Number(challenged(challenge, 'max_age'))];
-      tell({ type: 'step-up', acr, maxAge: maxAge || undefined });
+      const maxAge = Number(challenged(challenge, 'max_age')) || undefined;
+      tell({ type: 'step-up', acr: challenged(challenge, 'acr_values'), maxAge });
     }
     return error;
   };
@@ -435,8 +443,7 @@ export const createRemint = (options) => {
 
   // --- the beginning and the end ---
 
-  const { BroadcastChannel } = host;
-  let channel = BroadcastChannel && new BroadcastChannel(name);
+  let channel = host.BroadcastChannel && new host.BroadcastChannel(name);
   if (channel) channel.onmessage = ({ data }) => hear(data);
 
   const dispose = () => {
@@ -454,7 +461,7 @@ export const createRemint = (options) => {
 
   /** @type {Core} */
   const core = {
-    ...{ options, host, name, now, headers, credentials, send, grantOf, accept, end, renew, want, tell, record, check, demanded },
+    ...{ options, host, name, now, headers, credentials, send, grantOf, accept, end, catchUp, renew, want, tell, record, check, demanded },
     held: () => held,
     online: () => failures && (renewAt = notBefore = 0),
     touch: () => used || !held.access || post({ used: (used = true) }),

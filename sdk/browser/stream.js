@@ -15,9 +15,8 @@ const MAX_EVENT_CHARS = 65_536;
 /**
  * @typedef {object} Reader
  * @property {(signal: AbortSignal) => Promise<Response>} open
- * @property {(response: Response) => unknown} refused An answer that is no stream.
  * @property {(event: string, data: any) => void} hear
- * @property {() => void} alive Something came, be it a sign of life.
+ * @property {() => void} alive Something came, be it a sign of life; called when it was heard.
  */
 
 /**
@@ -33,11 +32,20 @@ export const follow = async (host, signal, reader) => {
   }
 };
 
-/** @param {Host} host @param {AbortSignal} signal @param {number} ms @returns {Promise<void>} */
+/**
+ * Needs no timer to end with the signal: that of a page that is being frozen would not come.
+ * @param {Host} host @param {AbortSignal} signal @param {number} ms @returns {Promise<void>}
+ */
 const pause = (host, signal, ms) =>
   new Promise((resolve) => {
-    const timer = host.setTimeout(resolve, signal.aborted ? 0 : ms);
-    signal.addEventListener('abort', () => resolve(host.clearTimeout(timer)));
+    const done = () => {
+      host.clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = host.setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+    if (signal.aborted) done();
   });
 
 /**
@@ -46,7 +54,7 @@ const pause = (host, signal, ms) =>
  * @param {AbortSignal} signal
  * @param {Reader} reader
  */
-const read = async (host, signal, { open, refused, hear, alive }) => {
+const read = async (host, signal, { open, hear, alive }) => {
   const cut = new AbortController();
   const stop = () => cut.abort();
   /** @type {any} */
@@ -61,12 +69,12 @@ const read = async (host, signal, { open, refused, hear, alive }) => {
   let response;
   try {
     response = await open(cut.signal);
-    if (!response.ok) await refused(response);
-    else await frames(cut.signal, /** @type {ReadableStream<BufferSource>} */ (response.body), hear, () => (wait(), alive()));
+    if (response.ok) await frames(cut.signal, /** @type {ReadableStream<BufferSource>} */ (response.body), hear, () => (wait(), alive()));
   } catch {
     // broke off
   }
   host.clearTimeout(timer);
+  signal.removeEventListener('abort', stop);
   stop();
   return response;
 };
@@ -83,12 +91,12 @@ const frames = async (signal, body, hear, alive) => {
   for (let text = ''; text.length < MAX_EVENT_CHARS; ) {
     const { done, value } = await reader.read();
     if (done) return;
-    alive();
     const all = (text + value).split('\n\n');
     text = all.pop() ?? '';
     for (const frame of all) {
       const [, event, data] = /^event: (.+)\ndata: (.+)$/.exec(frame) ?? [];
       if (event) hear(event, JSON.parse(data));
     }
+    alive();
   }
 };

@@ -77,11 +77,15 @@
  */
 
 /**
- * Why a session ended. `logout revoked theft disabled password-changed everywhere` are the server's words, `expired` is
- * a limit that passed, `replaced` a log-in of somebody else in this browser, and `unknown`: the server does not take the
- * proof any more and says no more than that (the cookie is gone, or the session so long over that it is forgotten).
- * @typedef {'logout' | 'revoked' | 'theft' | 'disabled' | 'password-changed' | 'everywhere' | 'expired' | 'replaced' |
- *   'unknown'} EndReason
+ * The server's words for why a session ended.
+ * @typedef {'logout' | 'revoked' | 'theft' | 'disabled' | 'password-changed' | 'everywhere'} ServersReason
+ */
+
+/**
+ * Why a session ended: in the server's words; or `expired`, a limit that passed; `replaced`, a log-in of somebody else in
+ * this browser; `unknown`: the server does not take the proof any more and says no more than that (the cookie is gone, or
+ * the session so long over that it is forgotten).
+ * @typedef {ServersReason | 'expired' | 'replaced' | 'unknown'} EndReason
  */
 
 /** @typedef {Minted | Renewal | ClaimsChanged | Limits | Ended} TimelineEntry */

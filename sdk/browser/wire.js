@@ -44,8 +44,7 @@ export const ask = async (host, url, init) => {
   try {
     const signal = host.AbortSignal.timeout(TIMEOUT_MS);
     const answer = await host.fetch(url, { ...init, cache: 'no-store', redirect: 'error', signal });
-    const { status, headers } = answer;
-    return { status, headers, body: Object(await answer.json().catch(() => 0)) };
+    return { status: answer.status, headers: answer.headers, body: Object(await answer.json().catch(() => 0)) };
   } catch {
     return undefined;
   }

@@ -4,9 +4,12 @@
 import { createHash } from 'node:crypto';
 
 import { RemintError } from './errors.js';
-import { basic, json, request } from './net.js';
+import { json, request } from './net.js';
 
 const MAX_KEPT = 10_000;
+const MAX_FLIGHTS = 64;
+/** A session cookie of Remint: anything else is not asked about. */
+const SESSION = /^rc1\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}$/;
 const SAFE = ['GET', 'HEAD', 'OPTIONS'];
 
 /** @typedef {{ method?: string, headers: import('node:http').IncomingHttpHeaders, rawHeaders: string[] }} Request */
@@ -47,35 +50,50 @@ export function ownPage({ method, headers }, origins) {
 /** Swaps session cookies, one flight per cookie. */
 export class Cookies {
   /** @type {Map<string, Promise<string>>} */ #kept = new Map();
+  #flights = 0;
 
-  /** @param {import('./verifier.js').Verifier} verifier @param {{ id: string, secret: string }} credential */
-  constructor(verifier, credential) {
+  /** @param {import('./verifier.js').Verifier} verifier @param {() => string} authorization */
+  constructor(verifier, authorization) {
     this.verifier = verifier;
-    this.credential = credential;
+    this.authorization = authorization;
   }
 
   /**
-   * The access token of a session, and what it says. A token that is good no more is swapped once again.
+   * The access token of a session, and what it says. A kept token that is good no more, or older than the user record, is
+   * swapped once again.
    * @param {string} value of the cookie
    * @returns {Promise<{ token: string, verified: import('./verifier.js').Verified }>}
    */
   async verified(value) {
+    if (!SESSION.test(value)) throw new RemintError('token_inactive', { text: 'the session cookie opens no session' });
     const hash = createHash('sha256').update(value).digest('base64url');
     const known = this.#kept.get(hash);
     const token = await (known ?? this.#swap(hash, value));
+    let stale = null;
     try {
-      return { token, verified: await this.verifier.verify(token) };
+      const verified = await this.verifier.verify(token);
+      if (!known || verified.stale === undefined) return { token, verified };
+      stale = { token, verified };
     } catch (refused) {
-      this.#kept.delete(hash);
-      if (!known || !(refused instanceof RemintError) || refused.status !== 401) throw refused;
+      if (!known || !isRefusal(refused)) throw refused;
     }
-    const fresh = await this.#swap(hash, value);
-    return { token: fresh, verified: await this.verifier.verify(fresh) };
+    try {
+      const other = this.#kept.get(hash); // another request may have seen it first
+      const fresh = await (other && other !== known ? other : this.#swap(hash, value));
+      return { token: fresh, verified: await this.verifier.verify(fresh) };
+    } catch (cause) {
+      // Its owner chose that a stale token is served: so it is, where a newer one cannot be had at the moment.
+      if (!stale || isRefusal(cause)) throw cause;
+      this.#kept.set(hash, Promise.resolve(token));
+      return stale;
+    }
   }
 
   /** @param {string} hash @param {string} value */
   #swap(hash, value) {
-    const swap = this.#exchange(value);
+    if (this.#flights >= MAX_FLIGHTS) throw new RemintError('feed_lagging', { text: 'too many sessions are looked up at the moment' });
+    this.#flights += 1;
+    const swap = this.#exchange(value).finally(() => (this.#flights -= 1));
     const oldest = this.#kept.size >= MAX_KEPT ? this.#kept.keys().next().value : undefined;
     if (oldest !== undefined) this.#kept.delete(oldest);
     this.#kept.set(hash, swap);
@@ -85,7 +103,7 @@ export class Cookies {
 
   /** @param {string} value @returns {Promise<string>} */
   async #exchange(value) {
-    const headers = { authorization: basic(this.credential), 'content-type': 'application/json', accept: 'application/json' };
+    const headers = { authorization: this.authorization(), 'content-type': 'application/json', accept: 'application/json' };
     const asked = { method: 'POST', headers, body: JSON.stringify({ cookie: value }) };
     const answer = await request(this.verifier.fetch, this.verifier.at('/session/exchange'), asked).catch(() => null);
     const body = answer && json(answer.bytes);
@@ -95,6 +113,10 @@ export class Cookies {
       if (reason) throw new RemintError('session_ended', { text: `session ended: ${reason}`, reason });
       throw new RemintError('token_inactive', { text: 'the session cookie opens no session' });
     }
+    this.verifier.log(`a session could not be looked up: ${answer ? `the issuer answered ${answer.status}` : 'the issuer cannot be reached'}`);
     throw new RemintError('feed_lagging', { text: 'the session cannot be looked up at the moment' });
   }
 }
+
+/** Whether it is a word about the token itself. @param {unknown} cause */
+const isRefusal = (cause) => cause instanceof RemintError && cause.status === 401;

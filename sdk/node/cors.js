@@ -4,6 +4,17 @@
 /** The response headers that the browser library reads. */
 export const EXPOSED = ['Remint-Token', 'Remint-Renew', 'WWW-Authenticate', 'Retry-After'];
 
+/** @param {string[]} origins @returns {string[]} @throws {TypeError} where one of them is none */
+export function checkedOrigins(origins) {
+  if (!Array.isArray(origins)) throw new TypeError('`origins` must be an array of origins');
+  for (const origin of origins) {
+    if (typeof origin !== 'string' || !URL.canParse(origin) || new URL(origin).origin !== origin) {
+      throw new TypeError(`\`${origin}\` is no origin: write scheme://host[:port], without a path and without wildcards`);
+    }
+  }
+  return origins;
+}
+
 /**
  * The headers for a request, null where its origin may not call.
  * @param {string[]} origins exactly as browsers send them: `scheme://host[:port]`
@@ -11,14 +22,10 @@ export const EXPOSED = ['Remint-Token', 'Remint-Renew', 'WWW-Authenticate', 'Ret
  * @throws {TypeError} where one of them is none
  */
 export function corsHeaders(origins) {
-  for (const origin of origins) {
-    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
-      throw new TypeError(`\`${origin}\` is no origin: write scheme://host[:port], without a path and without wildcards`);
-    }
-  }
+  checkedOrigins(origins);
   return (method, origin, asks) => {
     if (origin === undefined || !origins.includes(origin)) return null;
-    const headers = { 'access-control-allow-origin': origin, vary: 'Origin' };
+    const headers = { 'access-control-allow-origin': origin };
     if (method !== 'OPTIONS' || asks === undefined) {
       return { preflight: false, headers: { ...headers, 'access-control-expose-headers': EXPOSED.join(', ') } };
     }

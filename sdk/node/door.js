@@ -3,6 +3,7 @@
 
 import { bearer } from './bearer.js';
 import { cookie, Cookies, ownPage } from './cookies.js';
+import { checkedOrigins } from './cors.js';
 import { RemintError } from './errors.js';
 import { isShared, Renewals } from './renewals.js';
 import { Verifier } from './verifier.js';
@@ -15,18 +16,19 @@ import { Verifier } from './verifier.js';
  *   this origin whose unsafe requests may carry it
  */
 
-/** @typedef {{ token: string, verified: import('./verifier.js').Verified, pending: Promise<string | null> | null }} Admitted */
+/** @typedef {{ token: string, verified: import('./verifier.js').Verified }} Admitted */
 
 /** The door of one API. */
 export class Door {
   /** @param {DoorOptions} options */
   constructor(options) {
-    this.options = options;
-    this.verifier = options.verifier ?? new Verifier(options);
     const { rolling } = options;
+    this.cookie = options.cookie;
+    this.origins = checkedOrigins(options.origins ?? []);
+    this.verifier = options.verifier ?? new Verifier(options);
     this.renewals = rolling ? new Renewals(this.verifier, rolling === true ? undefined : rolling.budgetMs) : null;
-    const credential = this.verifier.options.credential;
-    this.cookies = options.cookie !== undefined && credential ? new Cookies(this.verifier, credential) : null;
+    const { authorization } = this.verifier;
+    this.cookies = options.cookie !== undefined && authorization ? new Cookies(this.verifier, authorization) : null;
   }
 
   /**
@@ -36,28 +38,39 @@ export class Door {
    * @throws {RemintError}
    */
   async admit(request, given = null) {
-    const { cookie: name, origins = [] } = this.options;
-    const kept = given === null && name !== undefined ? cookie(request.rawHeaders, name) : null;
+    const kept = given === null ? this.#kept(request.rawHeaders) : null;
     if (kept !== null) {
-      ownPage(request, origins);
-      if (!/^ey[^.]*\.[^.]+\.[^.]+$/.test(kept)) return this.#session(kept);
+      ownPage(request, this.origins);
+      if (this.cookies && !isJwt(kept)) return this.cookies.verified(kept);
     }
     const token = given ?? kept ?? bearer(request.rawHeaders);
     if (token === null) throw new RemintError('token_missing');
-    const verified = await this.verifier.verify(token);
-    return { token, verified, pending: this.renewals?.begin(token, verified) ?? null };
+    return { token, verified: await this.verifier.verify(token) };
   }
 
-  /** @param {string} value of the session cookie @returns {Promise<Admitted>} */
-  async #session(value) {
-    if (!this.cookies) throw new RemintError('request_malformed', { text: 'the cookie holds no access token' });
-    return { ...(await this.cookies.verified(value)), pending: null };
+  /** The cookie, where there is one that can be meant. @param {string[]} rawHeaders */
+  #kept(rawHeaders) {
+    const value = this.cookie === undefined ? null : cookie(rawHeaders, this.cookie) || null;
+    return value !== null && !this.cookies && !isJwt(value) ? null : value;
+  }
+
+  /**
+   * A renewal where one is due: asked for once the application has let the request in, because it keeps the session alive.
+   * @param {string} token
+   * @param {import('./verifier.js').Verified} verified
+   * @returns {Promise<string | null> | null}
+   */
+  renewed(token, verified) {
+    return this.renewals?.begin(token, verified) ?? null;
   }
 }
 
+/** @param {string} text */
+const isJwt = (text) => /^ey[^.]*\.[^.]+\.[^.]+$/.test(text);
+
 /**
  * The headers beside an answer, none where it may be shared by caches.
- * @param {Admitted} admitted
+ * @param {{ verified: import('./verifier.js').Verified, pending: Promise<string | null> | null }} admitted
  * @param {string | undefined} cacheControl of the answer so far
  * @returns {Promise<Record<string, string>>}
  */

@@ -3,7 +3,7 @@
 // owner's choice. Never sits between a request and its answer.
 
 import { Ledger } from './ledger.js';
-import { basic, jittered } from './net.js';
+import { jittered } from './net.js';
 
 const MAX_FRAME = 1 << 20;
 const MISSED_HEARTBEATS = 3;
@@ -31,7 +31,7 @@ export class Frames {
 
   /** @param {Uint8Array} bytes @returns {Frame[]} */
   push(bytes) {
-    let text = this.#decoder.decode(bytes, { stream: true });
+    let text = this.#decoded(bytes);
     if (text === '') return [];
     if (this.#cr && text.startsWith('\n')) text = text.slice(1);
     this.#cr = text.endsWith('\r');
@@ -39,6 +39,15 @@ export class Frames {
     this.#rest = lines.pop() ?? '';
     if (this.#size + this.#rest.length > MAX_FRAME) throw new Gap(`the feed sent a frame of more than ${MAX_FRAME} bytes`);
     return lines.flatMap((line) => this.#line(line));
+  }
+
+  /** @param {Uint8Array} bytes */
+  #decoded(bytes) {
+    try {
+      return this.#decoder.decode(bytes, { stream: true });
+    } catch {
+      throw new Gap('the feed sent what is no text');
+    }
   }
 
   /** @param {string} line @returns {Frame[]} */
@@ -94,7 +103,7 @@ export class Feed {
   /** @type {Set<() => void>} */ #waiting = new Set();
 
   /**
-   * @param {{ issuer: string, audience: string, credential: import('./net.js').Credential, fetch: import('./net.js').Fetch,
+   * @param {{ issuer: string, audience: string, authorization: () => string, fetch: import('./net.js').Fetch,
    *   now: () => number, ticks: () => number, laggingMs: number, lostMs: number,
    *   renewed: () => void, event: (event: import('./ledger.js').FeedEvent) => void, log: (line: string) => void }} settings
    *   `now` in seconds since the epoch, `ticks` in milliseconds that never jump
@@ -107,13 +116,16 @@ export class Feed {
   /** @returns {Standing} */
   standing() {
     const { now, ticks, laggingMs, lostMs } = this.settings;
+    if (this.#heard === -Infinity) return 'lost';
     const silence = Math.max(ticks() - this.#heard, (now() - this.#heardAt) * 1000);
     return silence > lostMs ? 'lost' : silence > laggingMs ? 'lagging' : 'fresh';
   }
 
   /** Waits until everything up to the event with this number was heard; 0 waits for the first snapshot. @param {number} seq */
   async heard(seq) {
+    const alive = setInterval(() => {}, 60_000); // what is waited for keeps the process
     while (this.#seq < seq && !this.#over.signal.aborted) await new Promise((go) => this.#waiting.add(() => go(undefined)));
+    clearInterval(alive);
   }
 
   close() {
@@ -139,12 +151,23 @@ export class Feed {
         if (cause instanceof Gap || cause instanceof RangeError) [this.#heard, this.#place, this.#seq] = [-Infinity, undefined, -1];
       }
       backoff = connection.live ? FIRST_BACKOFF : Math.min(backoff * 2, LAST_BACKOFF);
-      await new Promise((go) => {
-        const timer = setTimeout(go, jittered(backoff));
-        timer.unref();
-        this.#over.signal.addEventListener('abort', () => go(clearTimeout(timer)), { once: true });
-      });
+      await this.#pause(jittered(backoff));
     }
+  }
+
+  /** @param {number} ms @returns {Promise<void>} */
+  #pause(ms) {
+    const { signal } = this.#over;
+    return new Promise((go) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        go();
+      };
+      const timer = setTimeout(done, ms);
+      timer.unref();
+      signal.addEventListener('abort', done);
+    });
   }
 
   /** News up to a place. @param {string} place */
@@ -175,27 +198,38 @@ class Connection {
 
   /** Reads until the connection breaks. @param {AbortSignal} over */
   async run(over) {
-    const { issuer, fetch, credential } = this.feed.settings;
+    const { issuer, fetch, authorization } = this.feed.settings;
     const quiet = new AbortController();
-    let timer = setTimeout(() => quiet.abort(), FIRST_MESSAGE);
+    /** @type {ReadableStreamDefaultReader<Uint8Array> | undefined} */ let reader;
+    const stop = () => {
+      quiet.abort();
+      // What ties a running fetch to its signal may be collected as garbage (undici holds it weakly): then the signal ends
+      // nothing any more, and a feed that fell silent would be waited for for ever.
+      reader?.cancel().catch(() => {});
+    };
+    let timer = setTimeout(stop, FIRST_MESSAGE);
+    over.addEventListener('abort', stop);
     try {
       /** @type {Record<string, string>} */
-      const headers = { authorization: basic(credential), accept: 'text/event-stream' };
+      const headers = { authorization: authorization(), accept: 'text/event-stream' };
       if (this.asked) headers['last-event-id'] = this.asked;
-      const answer = await fetch(`${issuer.replace(/\/$/, '')}/feed`, { headers, redirect: 'error', signal: AbortSignal.any([over, quiet.signal]) });
+      const answer = await fetch(`${issuer.replace(/\/$/, '')}/feed`, { headers, redirect: 'error', signal: quiet.signal });
       if (answer.status !== 200 || !answer.body) throw new Error(`it was answered ${answer.status}`);
       const frames = new Frames();
-      for await (const bytes of /** @type {AsyncIterable<Uint8Array>} */ (/** @type {unknown} */ (answer.body))) {
+      reader = answer.body.getReader();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) throw new Error('the issuer closed it');
         clearTimeout(timer);
-        for (const frame of frames.push(bytes)) this.#message(frame);
-        timer = setTimeout(() => quiet.abort(), this.#patience);
+        for (const frame of frames.push(value)) this.#message(frame);
+        timer = setTimeout(stop, this.#patience);
       }
-      throw new Error('the issuer closed it');
     } catch (cause) {
-      throw quiet.signal.aborted ? new Error(`nothing was heard for ${this.#patience} ms`) : cause instanceof TypeError && !this.#greeted ? new Error('the issuer cannot be reached') : cause;
+      throw quiet.signal.aborted && !over.aborted ? new Error(`nothing was heard for ${this.#patience} ms`) : cause instanceof TypeError && !this.#greeted ? new Error('the issuer cannot be reached') : cause;
     } finally {
       clearTimeout(timer);
-      quiet.abort();
+      over.removeEventListener('abort', stop);
+      stop();
     }
   }
 
@@ -204,6 +238,7 @@ class Connection {
     if (event === 'hello' && !this.#greeted) return this.#hello(parsed(data));
     if (!this.#greeted) throw new Gap('the feed does not begin as it should');
     if (this.#snapshot) return this.#past(event, id, data, this.#snapshot);
+    if (['hello', 'snapshot', 'snapshot-end'].includes(event)) throw new Gap('the feed does not go on as it should');
     if (event === 'heartbeat') {
       this.feed.ledger.forget(this.feed.settings.now());
     } else if (TYPES.includes(event)) {

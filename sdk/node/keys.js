@@ -4,7 +4,7 @@
 import { createPublicKey } from 'node:crypto';
 
 import { RemintError } from './errors.js';
-import { jittered, json, maxAge, request } from './net.js';
+import { isPrivate, jittered, json, maxAge, request } from './net.js';
 import { isKid } from './token.js';
 
 const DEFAULT_AGE = 300;
@@ -30,13 +30,14 @@ function algorithm(jwk) {
 /** A key that verifies, or null: one that is not understood is passed over (RFC 7517 section 5). @param {any} jwk @returns {Key | null} */
 function read(jwk) {
   if (jwk === null || typeof jwk !== 'object' || jwk.d !== undefined || jwk.k !== undefined) return null;
-  if ((jwk.use ?? 'sig') !== 'sig' || (jwk.key_ops && !jwk.key_ops.includes('verify'))) return null;
+  if ((jwk.use ?? 'sig') !== 'sig') return null;
+  if (jwk.key_ops !== undefined && !(Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))) return null;
   const alg = algorithm(jwk);
   if (!alg || (jwk.kid !== undefined && !(typeof jwk.kid === 'string' && isKid(jwk.kid)))) return null;
   try {
     const key = createPublicKey({ key: jwk, format: 'jwk' });
-    const bits = key.asymmetricKeyDetails?.modulusLength;
-    if (bits !== undefined && (bits < 2048 || bits > 8192)) return null;
+    const { modulusLength: bits, publicExponent } = key.asymmetricKeyDetails ?? {};
+    if (bits !== undefined && (bits < 2048 || bits > 8192 || Number(publicExponent) < 65537)) return null;
     return { kid: jwk.kid, alg, key, text: JSON.stringify([jwk.kid, alg, key.export({ format: 'jwk' })]) };
   } catch {
     return null;
@@ -58,11 +59,13 @@ export class Keys {
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   /** @type {Map<string, number>} */ #unknown = new Map();
   #attempted = -Infinity;
-  #fetched = 0;
+  /** How many attempts have begun, and which of them was the last that brought keys. */
+  #begun = 0;
+  #brought = 0;
   #over = false;
 
   /**
-   * @param {{ issuer: string, fetch: import('./net.js').Fetch, ticks: () => number, leastIntervalMs: number,
+   * @param {{ issuer: string, fetch: import('./net.js').Fetch, ticks: () => number, leastIntervalMs: number, plainHttp: boolean,
    *   changed: () => void, log: (line: string) => void, jwksUri?: string }} settings `ticks` in milliseconds
    */
   constructor(settings) {
@@ -81,14 +84,24 @@ export class Keys {
     const known = this.#find(kid, alg);
     if (known) return known;
     if (kid === undefined || (this.#unknown.get(kid) ?? 0) <= now) {
-      const before = this.#fetched;
-      await this.#lookAgain(now);
+      const before = this.#begun;
+      await this.#underWay;
+      if (!this.#find(kid, alg)) await this.#lookAgain(now);
       const found = this.#find(kid, alg);
       if (found) return found;
-      if (!this.#current || (kid !== undefined && this.#fetched === before)) throw new RemintError('keys_unavailable');
-      if (kid !== undefined && this.#unknown.size < MAX_UNKNOWN) this.#unknown.set(kid, now + UNKNOWN_FOR);
+      // An attempt that began before this token came may have looked before its key was published.
+      if (!this.#current || (kid !== undefined && this.#brought <= before)) throw new RemintError('keys_unavailable');
+      if (kid !== undefined) this.#remember(kid, now);
     }
     throw new RemintError(this.#current ? 'unknown_key' : 'keys_unavailable');
+  }
+
+  /** That nobody publishes it. @param {string} kid @param {number} now */
+  #remember(kid, now) {
+    if (this.#unknown.size >= MAX_UNKNOWN) {
+      for (const [other, until] of this.#unknown) if (until <= now) this.#unknown.delete(other);
+    }
+    if (this.#unknown.size < MAX_UNKNOWN) this.#unknown.set(kid, now + UNKNOWN_FOR);
   }
 
   /** @param {string | undefined} kid @param {string} alg */
@@ -114,8 +127,9 @@ export class Keys {
     if (this.#over) return Promise.resolve();
     clearTimeout(this.#timer);
     this.#attempted = this.settings.ticks();
-    const attempt = this.#once().then((wait) => {
-      this.#underWay = null;
+    this.#begun += 1;
+    const attempt = this.#once(this.#begun).then((wait) => {
+      if (this.#underWay === attempt) this.#underWay = null;
       if (this.#over) return;
       this.#timer = setTimeout(() => this.#attempt(), jittered(wait));
       this.#timer.unref();
@@ -124,12 +138,14 @@ export class Keys {
     return attempt;
   }
 
-  /** @returns {Promise<number>} milliseconds until the next */
-  async #once() {
+  /** @param {number} number @returns {Promise<number>} milliseconds until the next */
+  async #once(number) {
     try {
       const { keys, age } = await this.#fetch();
-      this.#fetched += 1;
-      this.#replace(keys);
+      if (number > this.#brought) {
+        this.#brought = number; // one that began later may have been faster
+        this.#replace(keys);
+      }
       return Math.min(Math.max(age ?? DEFAULT_AGE, LEAST_AGE), GREATEST_AGE) * 900;
     } catch (cause) {
       this.settings.log(`the issuer's keys could not be fetched: ${/** @type {Error} */ (cause).message}`);
@@ -138,8 +154,8 @@ export class Keys {
   }
 
   async #fetch() {
-    const { issuer, fetch, jwksUri } = this.settings;
-    const uri = jwksUri ?? (await discovered(fetch, issuer));
+    const { issuer, fetch, jwksUri, plainHttp } = this.settings;
+    const uri = jwksUri ?? (await discovered(fetch, issuer, plainHttp));
     const { status, headers, bytes } = await request(fetch, uri);
     const keys = status === 200 ? keySet(json(bytes)) : null;
     if (!keys) throw new Error(`${uri} answered ${status} and no key set`);
@@ -161,7 +177,7 @@ export class Keys {
   async ready() {
     while (!this.#current && !this.#over) {
       await (this.#underWay ?? this.#attempt());
-      if (!this.#current) await new Promise((go) => setTimeout(go, RETRY_WITHOUT).unref());
+      if (!this.#current) await new Promise((go) => setTimeout(go, RETRY_WITHOUT));
     }
   }
 
@@ -171,8 +187,8 @@ export class Keys {
   }
 }
 
-/** The `jwks_uri` of the issuer's metadata (RFC 8414 section 3). @param {import('./net.js').Fetch} fetch @param {string} issuer */
-async function discovered(fetch, issuer) {
+/** The `jwks_uri` of the issuer's metadata (RFC 8414 section 3). @param {import('./net.js').Fetch} fetch @param {string} issuer @param {boolean} plainHttp */
+async function discovered(fetch, issuer, plainHttp) {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, '');
   const url = `${origin}/.well-known/oauth-authorization-server${path}`;
@@ -180,7 +196,6 @@ async function discovered(fetch, issuer) {
   const metadata = status === 200 ? json(bytes) : null;
   if (metadata?.issuer !== issuer) throw new Error(`${url} is no metadata document of ${issuer}`);
   const uri = new URL(metadata.jwks_uri);
-  const local = ['localhost', '127.0.0.1', '[::1]'].includes(uri.hostname);
-  if (uri.protocol !== 'https:' && !(uri.protocol === 'http:' && local)) throw new Error('the `jwks_uri` is not https');
+  if (!isPrivate(uri, plainHttp)) throw new Error('the `jwks_uri` is not https');
   return uri.href;
 }

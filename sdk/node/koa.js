@@ -34,10 +34,10 @@ export function remint(options) {
   async function middleware(ctx, next) {
     let admitted;
     try {
-      admitted = await door.admit(ctx.req, options.getToken?.(ctx, options) || null);
-      const { verified, token } = admitted;
+      const { verified, token } = await door.admit(ctx.req, options.getToken?.(ctx, options) || null);
       if (await options.isRevoked?.(ctx, verified.claims, token)) throw new RemintError('token_revoked');
-      ctx.state[key] = verified.claims;
+      admitted = { verified, pending: door.renewed(token, verified) };
+      ctx.state[key] = { ...verified.claims };
       ctx.state.session = session(verified.claims, door.verifier.clock.now());
       if (tokenKey) ctx.state[tokenKey] = token;
     } catch (cause) {
@@ -49,16 +49,19 @@ export function remint(options) {
     if (admitted) ctx.set(await beside(admitted, ctx.response.get('cache-control')));
   }
 
-  return Object.assign(middleware, { unless, verifier: door.verifier });
+  const { verifier } = door;
+  const but = (/** @type {any} */ when) => Object.assign(/** @type {typeof middleware} */ (unless.call(middleware, when)), { verifier });
+  return Object.assign(middleware, { unless: but, verifier });
 }
 
 /** @param {import('./token.js').Claims} claims @param {number} now */
 const session = ({ sid, cv, exp }, now) => ({ sid, cv, expiresIn: Math.max(0, Math.floor(exp - now)) });
 
-/** An error as Koa answers it: its headers, its text as the body. @param {RemintError} cause */
+/** An error as Koa answers it, of this request alone: its headers, its text as the body. @param {RemintError} cause */
 function thrown(cause) {
   const { 'content-type': _, ...headers } = cause.headers();
-  return Object.assign(cause, { headers, originalError: cause });
+  const error = Object.assign(new RemintError(cause.code, { ...cause.more, text: cause.message }), { headers });
+  return Object.defineProperty(error, 'originalError', { value: cause });
 }
 
 /**
@@ -70,6 +73,7 @@ export function cors(origins) {
   const headersFor = corsHeaders(origins);
   return async (/** @type {Context} */ ctx, /** @type {() => Promise<unknown>} */ next) => {
     const cors = headersFor(ctx.method, ctx.get('origin') || undefined, ctx.get('access-control-request-method') || undefined);
+    ctx.vary('Origin');
     if (!cors) return next();
     ctx.set(cors.headers);
     if (cors.preflight) {
@@ -80,7 +84,7 @@ export function cors(origins) {
       return await next();
     } catch (cause) {
       const error = /** @type {any} */ (cause);
-      error.headers = { ...error.headers, ...cors.headers }; // Koa drops what was set before an error
+      error.headers = { ...error.headers, ...cors.headers, vary: 'Origin' }; // Koa drops what was set before an error
       throw error;
     }
   };

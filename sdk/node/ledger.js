@@ -48,8 +48,8 @@ export class Ledger {
    * @throws {RangeError} where there is no room
    */
   apply(event) {
+    if (typeof event?.forget_after !== 'number' || !Number.isFinite(event.forget_after)) return false;
     const until = event.forget_after / 1e6 + MAX_LEEWAY;
-    if (!Number.isFinite(until)) return false;
     switch (event.type) {
       case 'claims-changed':
         return isNumber(event.cv) && this.#keep(this.#users, event.sub, { until, least: event.cv });

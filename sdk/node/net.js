@@ -10,6 +10,31 @@ export function basic({ id, secret }) {
 }
 
 /**
+ * As {@link basic}, of a credential that is checked, and that nothing prints from then on.
+ * @param {Credential} credential
+ * @returns {() => string} the value of the `Authorization` header
+ */
+export function authorization({ id, secret }) {
+  if (![id, secret].every((text) => typeof text === 'string' && text !== '')) throw new TypeError('the credential needs an id and a secret; neither may be empty');
+  return () => basic({ id, secret });
+}
+
+/** @param {URL} url @param {boolean} plainHttp whether the network in between is trusted */
+export function isPrivate({ protocol, hostname }, plainHttp) {
+  const local = hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+  return protocol === 'https:' || (protocol === 'http:' && (local || plainHttp));
+}
+
+/** @param {string} issuer @param {boolean} plainHttp @throws {TypeError} where it is no address that secrets may be sent to */
+export function checkedIssuer(issuer, plainHttp) {
+  if (typeof issuer !== 'string' || !URL.canParse(issuer)) throw new TypeError('`issuer` is needed: the URL of the Remint server');
+  const url = new URL(issuer);
+  if (!isPrivate(url, plainHttp)) throw new TypeError('`issuer` must be https, or set `plainHttp` where the network in between is trusted');
+  if (url.username || url.password || /[?#]/.test(issuer)) throw new TypeError('`issuer` must be a URL without user, query and fragment');
+  return issuer;
+}
+
+/**
  * @param {Fetch} fetch
  * @param {string} url
  * @param {RequestInit} [init]

@@ -96,6 +96,8 @@ export async function verified({ alg, typ, parts }, key) {
 }
 
 const TEXTS = ['iss', 'sub', 'client_id', 'jti', 'acr'];
+/** The end of the year 9999: more than that is milliseconds. */
+const LAST_DATE = 253_402_300_799;
 const DATES = ['iat', 'exp', 'nbf', 'auth_time'];
 const DEMANDED = ['iss', 'sub', 'aud', 'client_id', 'iat', 'exp', 'jti'];
 
@@ -146,7 +148,7 @@ const isTexts = (value) => Array.isArray(value) && value.every(isText);
 /** @param {unknown} value */
 const isVersion = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 /** @param {unknown} value */
-const isDate = (value) => typeof value === 'number' && Math.abs(value) < 2 ** 53;
+const isDate = (value) => typeof value === 'number' && value >= 0 && Math.floor(value) <= LAST_DATE;
 /** @param {unknown} value */
 const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);
 /** @param {string} name */

@@ -6,7 +6,7 @@ import { RemintError } from './errors.js';
 import { Feed } from './feed.js';
 import { Keys } from './keys.js';
 import { MAX_LEEWAY } from './ledger.js';
-import { basic, json, request } from './net.js';
+import { authorization, checkedIssuer, json, request } from './net.js';
 import { checked, parse, plainBearer, timely, verified } from './token.js';
 
 const DEFAULT_LEEWAY = 5;
@@ -17,7 +17,7 @@ const DEFAULT_LEEWAY = 5;
 /**
  * @typedef {object} VerifierOptions
  * @property {string} issuer byte for byte as its tokens name it
- * @property {string | string[]} audience of this API; the first is the one that the feed is followed for
+ * @property {string | string[]} audience of this API; exactly one where the feed is followed, which is of one audience
  * @property {{ id: string, secret: string }} [credential] of this API: with it the feed is followed, and an end is known
  *   within a second. Without it a token is good until it expires.
  * @property {'refuse' | 'hint'} [staleClaims] what becomes of a token from before the user record changed: `refuse` (the
@@ -32,11 +32,15 @@ const DEFAULT_LEEWAY = 5;
  * @property {boolean} [plainHttp] lets the issuer be reached without TLS beyond this machine
  * @property {typeof globalThis.fetch} [fetch]
  * @property {{ now(): number, ticks(): number }} [clock] seconds since the epoch; milliseconds that never jump
- * @property {(line: string) => void} [log] one line about keys or feed; never a token
+ * @property {(line: string) => void} [log] one line about keys, feed or a credential that is refused, never a token; default:
+ *   `console.warn`, the same line once a minute
  */
 
 /** @typedef {{ claims: Claims, kid: string | undefined }} Known */
 /** @typedef {{ claims: Claims, stale: number | undefined }} Verified a token, found good; `stale` is the least `cv` that a new one must have */
+
+/** The greatest that each number among the options may be. */
+const MOST = { leeway: MAX_LEEWAY, laggingMs: 86_400_000, lostMs: 86_400_000, cacheTokens: 10_000_000, leastIntervalMs: 86_400_000 };
 
 const CLOCK = { now: () => Date.now() / 1000, ticks: () => performance.now() };
 
@@ -45,30 +49,37 @@ export class Verifier {
   /** @type {Map<string, Known>} */ #cache = new Map();
   #era = 0;
 
-  /** @param {VerifierOptions} options */
-  constructor(options) {
+  /** @param {VerifierOptions} given */
+  constructor(given) {
+    const { credential, ...options } = given;
+    for (const [name, most] of Object.entries(MOST)) {
+      const value = /** @type {any} */ (options)[name];
+      if (value !== undefined && !(typeof value === 'number' && value >= 0 && value <= most)) throw new RangeError(`\`${name}\` must be a number from 0 to ${most}`);
+    }
     this.issuer = checkedIssuer(options.issuer, options.plainHttp ?? false);
     this.audiences = [options.audience].flat().filter((audience) => typeof audience === 'string' && audience !== '');
     if (this.audiences.length === 0) throw new TypeError('`audience` is needed: the name of this API in its tokens');
-    if ((options.leeway ?? 0) > MAX_LEEWAY) throw new RangeError(`\`leeway\` is ${MAX_LEEWAY} seconds at most`);
+    if (credential && this.audiences.length > 1) throw new TypeError('the feed is of one audience: make one verifier for each');
     if ((options.lostMs ?? 60_000) < (options.laggingMs ?? 10_000)) throw new RangeError('`lostMs` is below `laggingMs`: raise it');
     this.options = options;
     this.clock = options.clock ?? CLOCK;
     this.fetch = options.fetch ?? globalThis.fetch;
-    const log = options.log ?? (() => {});
+    this.log = harmless(options.log ?? seldom(console.warn));
+    /** The `Authorization` header of this API's credential, where it has one. @type {(() => string) | null} */
+    this.authorization = credential ? authorization(credential) : null;
     this.keys = new Keys({
       issuer: this.issuer, fetch: this.fetch, ticks: this.clock.ticks, leastIntervalMs: options.leastIntervalMs ?? 10_000,
-      changed: () => this.#void(), log,
+      plainHttp: options.plainHttp ?? false, changed: () => this.#void(), log: this.log,
     });
-    this.feed = options.credential ? this.#follow(options.credential, log) : null;
+    this.feed = this.authorization && this.#follow(this.authorization);
   }
 
-  /** @param {{ id: string, secret: string }} credential @param {(line: string) => void} log */
-  #follow(credential, log) {
+  /** @param {() => string} authorization */
+  #follow(authorization) {
     const { laggingMs = 10_000, lostMs = 60_000 } = this.options;
     return new Feed({
-      issuer: this.issuer, audience: this.audiences[0], credential, fetch: this.fetch, now: this.clock.now, ticks: this.clock.ticks,
-      laggingMs, lostMs, renewed: () => this.#void(), log,
+      issuer: this.issuer, audience: this.audiences[0], authorization, fetch: this.fetch, now: this.clock.now, ticks: this.clock.ticks,
+      laggingMs, lostMs, renewed: () => this.#void(), log: this.log,
       event: (event) => event.type === 'key-withdrawn' && event.kid && this.keys.withdrawn(event.kid),
     });
   }
@@ -79,12 +90,13 @@ export class Verifier {
    * @throws {RemintError} the first thing that is wrong with it, or why nothing can be said
    */
   async verify(token) {
+    if (typeof token !== 'string') throw new RemintError('request_malformed');
     const known = this.#remembered(token) ?? (await this.#read(token));
     const choice = this.#choice();
     if (choice === 'serve') return this.#judged(known);
-    if (choice === 'refuse' || !this.options.credential) throw new RemintError('feed_lagging');
+    if (choice === 'refuse' || !this.authorization) throw new RemintError('feed_lagging');
     const good = this.#judged(known); // what the ledger knew stays known
-    await this.#introspected(token, this.options.credential);
+    await this.#introspected(token, this.authorization());
     return good;
   }
 
@@ -122,9 +134,10 @@ export class Verifier {
 
   /** The oldest goes where there is no room. @param {string} token @param {Known} known */
   #keep(token, known) {
-    const oldest = this.#cache.size >= (this.options.cacheTokens ?? 10_000) ? this.#cache.keys().next().value : undefined;
+    const most = this.options.cacheTokens ?? 10_000;
+    const oldest = this.#cache.size >= most ? this.#cache.keys().next().value : undefined;
     if (oldest !== undefined) this.#cache.delete(oldest);
-    this.#cache.set(token, known);
+    if (most > 0) this.#cache.set(token, known);
   }
 
   #void() {
@@ -163,9 +176,9 @@ export class Verifier {
     }
   }
 
-  /** RFC 7662. @param {string} token @param {{ id: string, secret: string }} credential */
-  async #introspected(token, credential) {
-    const headers = { authorization: basic(credential), 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
+  /** RFC 7662. @param {string} token @param {string} authorization */
+  async #introspected(token, authorization) {
+    const headers = { authorization, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
     const body = new URLSearchParams({ token }).toString();
     const answer = await request(this.fetch, this.at('/oauth2/introspect'), { method: 'POST', headers, body }).catch(() => null);
     const active = answer?.status === 200 ? json(answer.bytes)?.active : undefined;
@@ -226,13 +239,24 @@ function frozen(value) {
   return Object.freeze(value);
 }
 
-/** @param {string} issuer @param {boolean} plainHttp */
-function checkedIssuer(issuer, plainHttp) {
-  if (typeof issuer !== 'string' || !URL.canParse(issuer)) throw new TypeError('`issuer` is needed: the URL of the Remint server');
-  const { protocol, hostname } = new URL(issuer);
-  const local = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
-  if (protocol !== 'https:' && !(protocol === 'http:' && (local || plainHttp))) {
-    throw new TypeError('`issuer` must be https, or set `plainHttp` where the network in between is trusted');
-  }
-  return issuer;
+/** What is told of must not depend on who listens. @param {(line: string) => void} log @returns {(line: string) => void} */
+function harmless(log) {
+  return (line) => {
+    try {
+      log(line);
+    } catch {
+      // it is not this program's to mend
+    }
+  };
+}
+
+/** @param {(line: string) => void} log @returns {(line: string) => void} */
+function seldom(log) {
+  let [last, at] = ['', -Infinity];
+  return (line) => {
+    const now = performance.now();
+    if (line === last && now - at < 60_000) return;
+    [last, at] = [line, now];
+    log(`remint: ${line}`);
+  };
 }

@@ -4,62 +4,38 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import Koa from 'koa'
 
-import { cors, remint } from '../../sdk/node/koa.js'
-import { launched } from './chromium.js'
+import { api, listening, pages } from './api.js'
+import { launched, opened } from './chromium.js'
 import { binary, dev } from './server.js'
 
-const here = (path) => fileURLToPath(new URL(path, import.meta.url))
-const VENDOR = {
-  '/axios.js': 'node_modules/axios/dist/esm/axios.js', '/angular.js': 'node_modules/angular/angular.js', '/rxjs.js': 'node_modules/rxjs/dist/bundles/rxjs.umd.js',
-  '/react.js': 'node_modules/react/umd/react.development.js', '/react-dom.js': 'node_modules/react-dom/umd/react-dom.development.js',
-}
-
-let server, pages, api, browser, page, guard
-const seen = []
+let server, site, shop, browser, page, guard, seen
 
 before(async () => {
-  ;[browser, server] = await Promise.all([launched(), dev()])
-  pages = await listening(createServer(async ({ url }, answer) => {
-    const file = VENDOR[url] ?? (/^\/sdk\/[a-z-]+\.js$/.test(url) ? `../..${url.replace('/sdk/', '/sdk/browser/')}` : null)
-    answer.setHeader('content-type', file ? 'text/javascript' : 'text/html')
-    answer.end(file ? await readFile(here(file)) : '<!doctype html><title>page</title><div id="root"></div>')
-  }))
-  const [{ client_id: id, client_secret: secret }] = server.apis
-  const app = new Koa()
-  app.silent = true
-  guard = remint({ issuer: server.issuer, audience: server.audience, credential: { id, secret } })
-  app.use(async (ctx, next) => {
-    await next().catch((error) => { seen.push(error.status); throw error })
-    if (ctx.method === 'GET') seen.push(ctx.status)
-  }).use(cors([pages.origin])).use(guard).use((ctx) => { ctx.body = { nickname: ctx.state.user.nickname } })
-  api = await listening(createServer(app.callback()))
+  server = await dev()
+  browser = await launched()
+  site = await pages()
+  const made = api(server, site.origin)
+  ;({ guard, seen } = made)
+  shop = await listening(createServer(made.handler))
   await guard.verifier.ready()
   const data = join(server.folder, 'remint-dev')
-  await promisify(execFile)(binary, ['--data', data, 'client', 'create', 'page', '--policy', 'refresh', '--first-party', '--origin', pages.origin, '--api', 'demo-api', '--claim', 'nickname=nickname'], { env: {} })
-  page = await browser.newPage()
-  await page.goto(pages.origin)
-  await page.evaluate(signIn, { issuer: server.issuer, api: api.origin, user: server.user })
+  await promisify(execFile)(binary, ['--data', data, 'client', 'create', 'page', '--policy', 'refresh', '--first-party', '--origin', site.origin, '--api', 'demo-api', '--claim', 'nickname=nickname'], { env: {} })
+  ;({ page } = await opened(browser))
+  await page.goto(site.origin)
+  await page.evaluate(signIn, { issuer: server.issuer, api: shop.origin, user: server.user })
 })
 
 after(async () => {
   await browser?.close()
   guard?.verifier.close()
-  for (const one of [pages, api]) one?.close()
+  for (const one of [site, shop]) one?.close()
   await server?.stop()
 })
-
-async function listening(http) {
-  await new Promise((up) => http.listen(0, '127.0.0.1', up))
-  return { origin: `http://127.0.0.1:${http.address().port}`, close: () => (http.closeAllConnections(), http.close()) }
-}
 
 /** In the page: a session that hears of nothing by itself. */
 async function signIn({ issuer, api, user }) {

@@ -237,7 +237,22 @@ impl WebhookTarget {
         let clean =
             text.bytes().all(|b| b.is_ascii_graphic()) && !host.is_empty() && !host.starts_with(['/', ':', '?']);
         let authority = host.split(['/', '?', '#']).next().unwrap_or_default();
-        (clean && !authority.contains('@') && !text.contains('#')).then(|| text.to_owned())
+        let read_alike = reqwest::Url::parse(text).is_ok() && !text.contains('\\');
+        (clean && read_alike && !authority.contains('@') && !text.contains('#')).then(|| text.to_owned())
+    }
+
+    /// Whether the address is, as it is written, this machine or one of a private network: what listens there may take
+    /// whoever reaches it for the operator.
+    pub fn is_inside(text: &str) -> bool {
+        let Ok(url) = reqwest::Url::parse(text) else { return true };
+        let name = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches([']', '.']);
+        match name.parse().map(|ip: IpAddr| ip.to_canonical()) {
+            Ok(IpAddr::V4(ip)) => ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified(),
+            Ok(IpAddr::V6(ip)) => {
+                ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local()
+            }
+            Err(_) => name == "localhost" || name.ends_with(".localhost"),
+        }
     }
 }
 

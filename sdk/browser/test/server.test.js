@@ -29,11 +29,15 @@ const page = (clientId, at = device(), options = {}) => {
   return made;
 };
 
+/** A busy machine may not hash a password in time: 503. */
 const login = async (made) => {
-  const created = next(made.remint, 'created');
-  const done = await made.login(PERSON);
-  await created;
-  return done;
+  for (let tries = 0; ; tries++) {
+    try {
+      return await made.login(PERSON);
+    } catch (error) {
+      if (error.status !== 503 || tries > 9) throw error;
+    }
+  }
 };
 
 const CLIENTS = ['demo-rolling', 'demo-fixed', 'demo-refresh', 'web', 'demo-cookie'];
@@ -99,6 +103,20 @@ test('a reload: with a cookie the page is signed in again, in memory it is not',
   }
 });
 
+test('a session that a server of its own has opened is the page’s, renewed, changed and ended like any other', async () => {
+  for (const clientId of ['demo-rolling', 'demo-fixed', 'demo-refresh', 'demo-cookie']) {
+    const here = page(clientId);
+    const { cookie, ...answer } = await dev.opens({ user: '4711', client_id: clientId, amr: ['pwd'], attributes: { nickname: 'grace' } });
+    if (cookie) here.at.jar.set(`__Host-remint-session-${clientId}`, cookie);
+    assert.equal((await here.adopt(answer)).claims.nickname, 'grace', clientId);
+    assert.equal((await here.update({ nickname: 'amazing' })).nickname, 'amazing');
+    assert.equal((await here.remint.refresh()).nickname, 'amazing');
+    await here.update({ nickname: 'grace' });
+    await here.logout();
+    assert.equal(here.remint.status, 'none');
+  }
+});
+
 test('five tabs that renew at once all stay signed in', async () => {
   for (const clientId of ['web', 'demo-refresh']) {
     const at = device();
@@ -131,7 +149,7 @@ test('a phone number: verified, in the claims at once, the second factor of the 
   await login(here);
   const { sentTo, expiresIn } = await here.phone.set('+1 (202) 555-0123');
   assert.deepEqual([sentTo, expiresIn > 60], ['***23', true]);
-  await assert.rejects(here.phone.verify('000000'), { code: 'invalid_code' });
+  await assert.rejects(here.phone.verify('987654'), { code: 'invalid_code' });
   assert.equal((await here.phone.verify(await dev.code())).phone_number, '+12025550123');
   const demanded = next(here.remint, 'step-up');
   await assert.rejects(here.phone.remove(), { code: 'insufficient_user_authentication', maxAge: 300 });

@@ -12,8 +12,11 @@ const bodyOf = async (request) => {
   const text = await request.clone().text();
   return text.startsWith('{') ? JSON.parse(text) : Object.fromEntries(new URLSearchParams(text));
 };
-/** The bodies of all renewals that a tab has sent. */
-const renewals = (tab) => Promise.all(tab.requests.filter(({ url }) => /renew|token/.test(url)).map(bodyOf));
+/** The bodies of all renewals that a tab has sent; a token for the issuer itself (`resource`) is none. */
+const renewals = async (tab) => {
+  const bodies = await Promise.all(tab.requests.filter(({ url }) => /renew|token/.test(url)).map(bodyOf));
+  return bodies.filter(({ resource }) => !resource);
+};
 
 describe('options', () => {
   test('a policy that there is not, and a missing client, are refused when they are set', () => {
@@ -372,6 +375,135 @@ describe('what is newer', () => {
   });
 });
 
+describe('what happens elsewhere', () => {
+  /** Three tabs of somebody; the tab that reads the stream, and the others. */
+  const tabs = async (options) => {
+    const world = scene(options);
+    const pages = [await world.signedIn(), world.open(), world.open()];
+    await world.browser.pass(SECOND);
+    const reader = () => pages.filter(({ tab }) => tab.streams.size);
+    const others = () => pages.filter(({ tab }) => !tab.streams.size && !tab.frozen);
+    return { ...world, pages, reader, others };
+  };
+  const opened = ({ tab }) => tab.requests.filter(({ url }) => /events/.test(url)).length;
+
+  test('is heard by one tab for all, and a seen one rather than one that may be frozen', async () => {
+    const { browser, pages, reader } = await tabs();
+    const [first] = reader();
+    assert.equal(reader().length, 1);
+    first.tab.hide();
+    await browser.pass(SECOND);
+    assert.ok(reader().length === 1 && reader()[0] !== first);
+    for (const { tab } of pages) tab.hide();
+    await browser.pass(SECOND);
+    assert.equal(reader().length, 1, 'where none is seen, any');
+    first.tab.show();
+    await browser.pass(SECOND);
+    assert.deepEqual(reader(), [first]);
+    const before = pages.map(opened);
+    await browser.pass(4 * MINUTE);
+    assert.deepEqual(pages.map(opened), before, 'and it stays so');
+  });
+
+  test('is heard though the tab that read is frozen: it gives its place up at once, with no timer of its own', async () => {
+    const { server, browser, reader, others } = await tabs();
+    const [first] = reader();
+    first.tab.freeze();
+    await browser.pass(100);
+    server.change({ nickname: 'countess' });
+    await browser.pass(SECOND);
+    for (const { remint } of others()) assert.equal(remint.claims.nickname, 'countess');
+    server.end(server.sessions.get('sid-1'), 'revoked');
+    await browser.pass(SECOND);
+    assert.equal(first.remint.status, 'active');
+    first.tab.thaw();
+    await browser.pass(SECOND);
+    assert.equal(first.events.at(-1).reason, 'revoked');
+  });
+
+  test('is heard though the tab that read was suspended without a word, by one that is shown, two seconds later', async () => {
+    const { server, browser, pages, reader, others } = await tabs();
+    for (const { tab } of pages) tab.hide();
+    await browser.pass(2 * SECOND);
+    reader()[0].tab.freeze(true);
+    const [shown] = others();
+    shown.tab.show();
+    await browser.pass(2 * SECOND + 100);
+    server.end(server.sessions.get('sid-1'), 'revoked');
+    await browser.pass(SECOND);
+    assert.equal(shown.remint.status, 'none');
+  });
+
+  test('is heard as soon as the network is back, whatever waits, and after sleep at the first look', async () => {
+    const { server, browser, pages } = await tabs();
+    browser.goOffline();
+    await browser.pass(HOUR);
+    server.change({ nickname: 'countess' });
+    browser.goOnline();
+    await browser.pass(SECOND);
+    for (const { remint } of pages) assert.equal(remint.claims.nickname, 'countess');
+    browser.goOffline(true); // and nobody says that the stream is dead
+    server.end(server.sessions.get('sid-1'), 'revoked');
+    browser.goOnline();
+    await browser.pass(SECOND);
+    for (const { remint } of pages) assert.equal(remint.status, 'none');
+    const asleep = await tabs({ policy: 'fixed' });
+    await asleep.browser.sleep(10 * MINUTE);
+    asleep.server.end(asleep.server.sessions.get('sid-1'), 'revoked');
+    asleep.pages[0].tab.fire('focus');
+    await asleep.browser.pass(SECOND);
+    assert.equal(asleep.pages[0].remint.status, 'none');
+  });
+
+  test('a changed record is told to the other tabs though the tab that heard of it cannot renew', async () => {
+    const { server, browser, reader, others } = await tabs();
+    const [first] = reader();
+    const send = first.tab.host.fetch;
+    first.tab.host.fetch = (url, init) => (/renew/.test(url) ? Promise.reject(new TypeError('cut')) : send(url, init));
+    server.change({ nickname: 'countess' });
+    await browser.pass(SECOND);
+    for (const { remint } of others()) assert.equal(remint.claims.nickname, 'countess');
+  });
+
+  test('a tab that slept asks the others before it presents a refresh token of its own, for whatever it does so', async () => {
+    for (const act of ['refresh', 'session']) {
+      const { server, browser, pages, settle } = await tabs({ transport: 'memory' });
+      const [, slept] = pages;
+      slept.tab.hide();
+      await browser.pass(2 * SECOND);
+      slept.tab.freeze(true);
+      await browser.pass(15 * MINUTE);
+      slept.tab.waiting.length = 0; // what the others said did not reach it, or does so later
+      slept.tab.frozen = false;
+      await settle(act === 'refresh' ? slept.remint.refresh() : slept.session());
+      await browser.pass(MINUTE);
+      assert.equal(server.sessions.get('sid-1').ended, undefined, act);
+      for (const { remint } of pages) assert.equal(remint.status, 'active');
+    }
+  });
+
+  test('an account token that the server takes no more is not shown again, whatever this clock says of it', async () => {
+    const { browser, pages, reader } = await tabs({ transport: 'memory' });
+    for (const { tab } of pages) [tab.wallOffset, tab.asleep] = [-DAY, 6 * MINUTE]; // set back in a sleep that the other clock missed
+    await browser.sleep(6 * MINUTE);
+    browser.goOnline();
+    await browser.pass(SECOND);
+    assert.equal(reader().length, 1);
+  });
+
+  test('a page that is put away by a navigation reads no more, though it is hidden only then', async () => {
+    const { browser, signedIn } = scene();
+    const { tab } = await signedIn();
+    tab.fire('pagehide');
+    tab.hide();
+    await browser.pass(2 * MINUTE);
+    assert.equal(tab.streams.size, 0);
+    tab.fire('pageshow');
+    await browser.pass(SECOND);
+    assert.equal(tab.streams.size, 1);
+  });
+});
+
 describe('time', () => {
   for (const days of [-1, 1]) {
     test(`a clock that is ${days} day off changes nothing`, async () => {
@@ -501,7 +633,7 @@ describe('the timeline', () => {
     const limits = entries.find(({ type }) => type === 'limits');
     assert.ok(Math.abs(limits.idle_in_ms - 14 * DAY) < 10 * SECOND && Math.abs(limits.absolute_in_ms - 90 * DAY) < 10 * SECOND);
     const login = await signedIn();
-    await browser.pass(5 * DAY);
+    await browser.pass(28 * HOUR);
     assert.equal(login.remint.timeline().length, 500);
   });
 });

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { Backend, BackendError, Verifier } from '../index.js';
 import { dev, login, seconds } from './dev.js';
@@ -22,14 +24,15 @@ after(() => server.stop());
 const claimsOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
 
 it('opens a session for its own user, changes the record, and ends the session', async () => {
-  const session = await backend.openSession({ user: '4711', client_id: 'demo-refresh', amr: ['pwd'], attributes: { nickname: 'grace' } });
+  const session = await backend.openSession({ user: '4711', client_id: 'demo-refresh', amr: ['pwd'], attributes: { nickname: 'grace' }, user_agent: 'Her browser', address: '192.0.2.7' });
   assert.equal(claimsOf(session.access_token).nickname, 'grace');
   assert.equal(typeof session.refresh_token, 'string');
   const { cv } = await backend.users.patch('external:4711', { nickname: 'hopper' });
   assert.equal(cv, claimsOf(session.access_token).cv + 1);
   const { sid } = claimsOf(session.access_token);
   const listed = await backend.sessions.list('external:4711');
-  assert.match(JSON.stringify(listed), new RegExp(sid));
+  const { user_agent, address } = listed.sessions.find((one) => one.sid === sid);
+  assert.deepEqual([user_agent, address], ['Her browser', '192.0.2.7']);
   await backend.sessions.revoke(sid);
   const body = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'demo-refresh', refresh_token: session.refresh_token });
   const refused = await fetch(`${server.issuer}/oauth2/token`, { method: 'POST', body });
@@ -102,3 +105,17 @@ it('goes on from its place when the feed comes back', async () => {
 });
 
 const fetch_end = (token) => fetch(`${server.issuer}/session`, { method: 'DELETE', headers: { authorization: `Bearer ${token}` } });
+
+it('lets go of its feed when it is closed, however much garbage was collected meanwhile', { timeout: 30_000 }, async () => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc');
+  const { issuer, audience, credential } = server;
+  const verifier = new Verifier({ issuer, audience, credential });
+  await verifier.ready();
+  for (let times = 0; times < 10; times += 1) {
+    gc();
+    await seconds(0.02);
+  }
+  verifier.close();
+  await verifier.feed.done;
+});

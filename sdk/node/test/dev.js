@@ -1,12 +1,18 @@
 // A `remint dev` of the test's own, in a folder of its own, and what a page and an operator do with it.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+
+import { evidence, logOf, watchFetch } from '../../../tests/evidence.js';
+
+const LOG = 'sdk-node';
+const { secretsIn } = evidence(LOG);
+watchFetch(LOG);
 
 const binary = process.env.REMINT_BIN ?? fileURLToPath(new URL('../../../target/debug/remint', import.meta.url));
 
@@ -15,13 +21,13 @@ export async function dev({ speed = 1 } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'remint-node-'));
   const data = join(folder, 'data');
   const options = ['dev', '--no-open', '--port', '0', '--speed', String(speed), '--data', data];
-  // `scripts/scan-logs` reads what is kept in the folder of the tests' logs.
-  const log = await open(join(process.env.TEST_LOGS ?? folder, `sdk-node-${process.pid}.log`), 'a');
+  const log = await logOf(LOG, folder);
   const child = spawn(binary, options, { env: {}, stdio: ['ignore', 'pipe', log.fd] });
   await log.close();
   const ended = new Promise((resolve) => child.once('exit', resolve));
   await Promise.race([new Promise((up) => createInterface({ input: child.stdout }).once('line', up)), ended.then((code) => Promise.reject(new Error(`it ended: ${code}`)))]);
   const facts = JSON.parse(await readFile(join(data, 'dev.json'), 'utf8'));
+  secretsIn(facts);
   const stop = async () => {
     child.kill('SIGTERM');
     await ended;
@@ -37,7 +43,9 @@ function overSocket(socketPath, method, path, body) {
     const asked = request({ socketPath, method, path: `/admin/api${path}`, headers: { 'content-type': 'application/json', host: 'localhost' } }, async (answer) => {
       let text = '';
       for await (const part of answer) text += part;
-      resolve({ status: answer.statusCode, body: text ? JSON.parse(text) : null });
+      const said = text ? JSON.parse(text) : null;
+      for (const each of [body, said]) secretsIn(each);
+      resolve({ status: answer.statusCode, body: said });
     });
     asked.once('error', reject);
     asked.end(body === undefined ? undefined : JSON.stringify(body));

@@ -6,6 +6,7 @@ import { after, before, it } from 'node:test';
 import express from 'express';
 
 import { cors, remint, requireLogin, requireScope } from '../express.js';
+import { RemintError } from '../errors.js';
 import { dev, login, seconds, serving } from './dev.js';
 
 let server;
@@ -68,6 +69,39 @@ it('lets requests without a token pass where none is required, and no bad one', 
   assert.deepEqual(await (await app.get('/', access_token)).json(), { known: true });
   assert.deepEqual([(await app.get('/no', access_token)).status, (await app.get('/', 'a.b.c')).status], [401, 401]);
   app.close();
+});
+
+it('hands a new token to no answer that may be shared, however that is said', { timeout: 60_000 }, async () => {
+  const said = { 'Cache-Control': 'public, max-age=600' };
+  const app = await application({ rolling: true }, (app) => {
+    app.get('/object', (req, res) => res.writeHead(200, said).end());
+    app.get('/words', (req, res) => res.writeHead(200, 'Fine', said).end());
+    app.get('/flat', (req, res) => res.writeHead(200, ['cache-control', 's-maxage=9', 'set-cookie', 'a=1', 'set-cookie', 'b=2']).end());
+    app.get('/pairs', (req, res) => res.writeHead(200, [['cache-control', 'public']]).end());
+    app.get('/own', (req, res) => res.writeHead(200, { 'X-Own': 'kept' }).end());
+  });
+  const { access_token } = await login(server, 'demo-rolling');
+  let answer = await app.get('/own', access_token);
+  while (!answer.headers.has('remint-token')) {
+    await seconds(0.2);
+    answer = await app.get('/own', access_token);
+    assert.equal(answer.status, 200);
+  }
+  assert.deepEqual([answer.headers.get('cache-control'), answer.headers.get('x-own')], ['private, no-store', 'kept']);
+  for (const path of ['/object', '/words', '/flat', '/pairs']) {
+    const shared = await app.get(path, access_token);
+    assert.match(shared.headers.get('cache-control') ?? '', /public|s-maxage/, path);
+    assert.equal(shared.headers.get('remint-token'), null, path);
+    if (path === '/flat') assert.deepEqual(shared.headers.getSetCookie(), ['a=1', 'b=2']);
+  }
+  app.close();
+});
+
+it('logs nobody out while nothing can be said of a token', async () => {
+  const verifier = { authorization: null, verify: async () => { throw new RemintError('feed_lagging'); } };
+  /** @type {any} */ let passed;
+  await remint({ verifier })({ rawHeaders: ['authorization', 'Bearer x'], headers: {} }, {}, (error) => (passed = error));
+  assert.deepEqual([passed.name, passed.status, passed.headers['retry-after']], ['ServiceUnavailableError', 503, '1']);
 });
 
 it('hands out a new token past half of a rolling life, to this request or the next', { timeout: 60_000 }, async () => {

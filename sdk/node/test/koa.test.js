@@ -86,7 +86,8 @@ describe('what koa-jwt promises', () => {
       await next();
     } catch (error) {
       ctx.body = { mine: error.status };
-      assert.equal(error.originalError, error);
+      assert.equal(error.originalError.code, error.code);
+      assert.ok(JSON.stringify(error).includes(error.code), 'it can be written as JSON');
     }
   }]));
 });
@@ -166,6 +167,17 @@ describe('a session of the cookie policy', () => {
     while (answer.status === 200) answer = await app.get('/', undefined, { headers });
     assert.equal(answer.status, 401);
     assert.match(answer.headers.get('www-authenticate') ?? '', /session ended: revoked|opens no session/);
+  }));
+
+  it('ends for many requests at once with one answer', scene(() => ({ cookie: name }), async (app) => {
+    const headers = { cookie: `${name}=rc1.${'A'.repeat(22)}.${'A'.repeat(43)}` };
+    const answers = await Promise.all(Array.from({ length: 5 }, () => app.get('/', undefined, { headers })));
+    assert.deepEqual(answers.map(({ status }) => status), [401, 401, 401, 401, 401]);
+  }));
+
+  it('gives way to the header where the cookie is empty', scene(() => ({ cookie: name }), async (app) => {
+    const { access_token } = await login(server, 'demo-rolling');
+    assert.equal((await app.get('/', access_token, { headers: { cookie: `${name}=` }, method: 'POST' })).status, 200);
   }));
 
   it('changes nothing for a page of somebody else, and is refused where there are two', scene(() => ({ cookie: name, origins: ['https://other.example'] }), async (app) => {

@@ -152,6 +152,7 @@ impl Computer {
         while !work.is_done() {
             let left = patience.saturating_sub(asked.elapsed());
             if left.is_zero() {
+                self.shared.next.store(None); // where it has not begun, it need not, and keeps no password
                 return false;
             }
             thread::park_timeout(left);
@@ -188,7 +189,9 @@ impl Shared {
                 continue;
             };
             let Handed { work, memory, by } = &*next;
-            work.compute(&mut memory.lock().unwrap_or_else(PoisonError::into_inner));
+            if !work.is_done() {
+                work.compute(&mut memory.lock().unwrap_or_else(PoisonError::into_inner));
+            }
             by.unpark();
         }
     }

@@ -30,7 +30,7 @@ pub async fn create(app: &App, by: &By, mut input: Map<String, Value>) -> Result
     }
     app.keyring.ensure(api.algorithm).await.map_err(super::keys::refused)?;
     let entry = by.did(Act::ApiCreated, Target::Api(api.id.clone()), app.clock.now());
-    match app.store.commit(Changes::none().write(Row::Api(api.clone())).audit(entry)).await? {
+    match by.commit(app, Changes::none().write(Row::Api(api.clone())).audit(entry)).await? {
         Commit::Done { .. } => Ok(with_secret(written(&api), Some(&secret))),
         Commit::Conflict { key: RowKey::Api(id), .. } if id == api.id => Err(AdminError::exists("api", id)),
         Commit::Conflict { .. } => Err(AdminError::exists("audience", &api.audience)),
@@ -81,7 +81,7 @@ pub async fn update(app: &App, by: &By, id: &str, input: &Map<String, Value>) ->
         app.keyring.ensure(after.algorithm).await.map_err(super::keys::refused)?;
         let names = differences(&members(&before), &members(&after));
         let entry = by.did(Act::ApiChanged, Target::Api(after.id.clone()), app.clock.now()).names(names);
-        match app.store.commit(Changes::none().write(Row::Api(after.clone())).audit(entry)).await? {
+        match by.commit(app, Changes::none().write(Row::Api(after.clone())).audit(entry)).await? {
             Commit::Done { .. } => return Ok(written(&after)),
             Commit::Conflict { .. } => {} // changed by somebody else in between
         }
@@ -115,7 +115,7 @@ pub async fn rotate_secret(app: &App, by: &By, id: &str) -> Result<Seen, AdminEr
         let api = Api { secret: secret.hash(), ..before.clone() };
         by.may_change_api(Some(&before), &api)?;
         let entry = by.did(Act::ApiSecretRotated, Target::Api(api.id.clone()), app.clock.now());
-        match app.store.commit(Changes::none().write(Row::Api(api.clone())).audit(entry)).await? {
+        match by.commit(app, Changes::none().write(Row::Api(api.clone())).audit(entry)).await? {
             Commit::Done { .. } => return Ok(with_secret(written(&api), Some(&secret))),
             Commit::Conflict { .. } => {} // changed by somebody else in between
         }

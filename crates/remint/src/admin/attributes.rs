@@ -41,7 +41,7 @@ pub async fn declare(app: &App, by: &By, input: Map<String, Value>) -> Result<Se
         let names = differences(&before.map(members).unwrap_or_default(), &members(&wanted));
         let entry = by.did(Act::AttributeDeclared, Target::Attribute(wanted.name.clone()), app.clock.now());
         let row = Declaration { rev, ..wanted.clone() };
-        match app.store.commit(Changes::none().write(Row::Attribute(row)).audit(entry.names(names))).await? {
+        match by.commit(app, Changes::none().write(Row::Attribute(row)).audit(entry.names(names))).await? {
             Commit::Done { .. } => return Ok(Seen { view: json!(wanted), rev: rev.next() }),
             Commit::Conflict { .. } => {} // declared by somebody else in between
         }

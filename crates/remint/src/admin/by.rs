@@ -3,12 +3,16 @@
 
 use remint_core::administration::{AdminScope, Lacking, Rights};
 use remint_core::audit::{Act, Doer, Entry, Target};
+use remint_core::change::{Changes, RowKey};
 use remint_core::client::{Api, Client};
 use remint_core::id::ClientId;
 use remint_core::rev::Rev;
 use remint_core::time::Timestamp;
 
 use crate::admin::AdminError;
+use crate::app::App;
+use crate::failure::Failure;
+use crate::store::Commit;
 
 /// The caller of an administrative operation.
 #[derive(Clone, Debug)]
@@ -94,6 +98,22 @@ impl By {
             Expected::OneOf(revs) if revs.contains(&found) => Ok(()),
             Expected::OneOf(_) => Err(AdminError::Moved),
         }
+    }
+
+    /// Commits what the caller does, if the rights that it was let in with still stand: a client that was disabled or
+    /// changed since then, as while the body of its request was on the way, does nothing any more.
+    ///
+    /// # Errors
+    /// [`Failure::Contended`] where the client has moved: whoever tries again is looked at anew. And those of the store.
+    pub async fn commit(&self, app: &App, changes: Changes) -> Result<Commit, AdminError> {
+        let Some((client, rev)) = &self.client else { return Ok(app.store.commit(changes).await?) };
+        let acting = RowKey::Client(client.clone());
+        let commit = app.store.commit(changes.expect(acting.clone(), *rev)).await?;
+        let moved = match &commit {
+            Commit::Conflict { key, current } if *key == acting => current.as_ref().is_none_or(|row| row.rev() != *rev),
+            _ => false, // also where its own row is in the way of one that it wants
+        };
+        if moved { Err(Failure::Contended.into()) } else { Ok(commit) }
     }
 
     /// The entry that tells of an act of the caller.

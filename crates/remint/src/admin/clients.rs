@@ -39,7 +39,7 @@ pub async fn create(app: &App, by: &By, mut input: Map<String, Value>) -> Result
     let client = checked(app, client, None).await?;
     by.may_change(None, &client)?;
     let entry = by.did(Act::ClientCreated, Target::Client(id.clone()), app.clock.now());
-    match app.store.commit(Changes::none().write(Row::Client(client.clone())).audit(entry)).await? {
+    match by.commit(app, Changes::none().write(Row::Client(client.clone())).audit(entry)).await? {
         Commit::Done { .. } => Ok(with_secret(Seen { view: view(&client), rev: client.rev.next() }, secret.as_ref())),
         Commit::Conflict { .. } => Err(AdminError::exists("client", id)),
     }
@@ -137,7 +137,7 @@ async fn change(
         let names = differences(&members(&before), &members(&after));
         let entry = by.did(act, Target::Client(after.id.clone()), now).names(names);
         let changes = Changes { notices: told.into_iter().collect(), ..Changes::none() };
-        match app.store.commit(changes.write(Row::Client(after.clone())).audit(entry)).await? {
+        match by.commit(app, changes.write(Row::Client(after.clone())).audit(entry)).await? {
             Commit::Done { .. } => return Ok(Seen { view: view(&after), rev: after.rev.next() }),
             Commit::Conflict { .. } => {} // changed by somebody else in between
         }

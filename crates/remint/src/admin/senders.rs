@@ -38,9 +38,10 @@ impl Wanted {
         let url = text("webhook_url", input.remove("webhook_url"))?.unwrap_or_default();
         let expected = || format!("must be {}", Key::SmsWebhookUrl.expected());
         let url = WebhookTarget::checked_url(&url).ok_or_else(|| AdminError::invalid("webhook_url", expected()))?;
-        if by.acting_client().is_some() && !url.starts_with("https:") {
-            // What listens on this machine may take whoever reaches it for the operator.
-            return Err(AdminError::invalid("webhook_url", "must be https: only at this machine can it be another"));
+        if by.acting_client().is_some() && (!url.starts_with("https:") || WebhookTarget::is_inside(&url)) {
+            let what = "must be https and no address of this machine or of a private network: those are declared at this \
+                        machine only, by `remint sender` or the configuration";
+            return Err(AdminError::invalid("webhook_url", what));
         }
         let secret = text("secret", input.remove("secret"))?;
         let secret = secret.map(|text| checked_secret(&text).map_err(|why| AdminError::invalid("secret", why)));
@@ -88,7 +89,7 @@ pub async fn put(app: &App, by: &By, name: &str, input: Map<String, Value>) -> R
             return Ok((Seen { view: view(app, &row), rev: row.rev }, false));
         }
         let entry = by.did(Act::SenderSet, Target::Sender(name), app.clock.now()).names(names);
-        match app.store.commit(Changes::none().write(Row::Sender(row.clone())).audit(entry)).await? {
+        match by.commit(app, Changes::none().write(Row::Sender(row.clone())).audit(entry)).await? {
             Commit::Done { .. } => {
                 let seen = Seen { view: view(app, &row), rev: row.rev.next() };
                 return Ok((seen, before.is_none()));
@@ -115,7 +116,7 @@ pub async fn remove(app: &App, by: &By, name: &str) -> Result<Value, AdminError>
         by.expects(row.rev)?;
         let entry = by.did(Act::SenderRemoved, Target::Sender(row.name), app.clock.now());
         let gone = Changes::none().delete(RowKey::Sender(row.name), row.rev).audit(entry);
-        if let Commit::Done { .. } = app.store.commit(gone).await? {
+        if let Commit::Done { .. } = by.commit(app, gone).await? {
             return Ok(json!({ "name": row.name.as_str(), "removed": true }));
         }
     }

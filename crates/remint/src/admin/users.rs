@@ -67,7 +67,7 @@ pub async fn create(app: &App, by: &By, new: NewUser) -> Result<Seen, AdminError
     if let Some(hash) = hash {
         changes = changes.write(Row::Password(PasswordRow { user: id, hash, changed_at: now, rev: Rev::NEW }));
     }
-    match app.store.commit(changes).await? {
+    match by.commit(app, changes).await? {
         Commit::Done { .. } => Ok(Seen { view: view(&user, &identifiers), rev: user.rev.next() }),
         Commit::Conflict { key: RowKey::Identifier(text), .. } => Err(taken(&text)),
         Commit::Conflict { .. } => Err(Failure::Contended.into()),
@@ -273,7 +273,7 @@ async fn change(
         let Some(wanted) = decide(&account, &moment)? else { return Ok(answer(&account.user, account.user.rev)) };
         let Wanted { user, with, names } = wanted;
         let entry = by.did(act, Target::User(user.id), moment.now).names(names);
-        match app.store.commit(with.write(Row::User(user.clone())).audit(entry)).await? {
+        match by.commit(app, with.write(Row::User(user.clone())).audit(entry)).await? {
             Commit::Done { .. } => return Ok(answer(&user, user.rev.next())),
             Commit::Conflict { .. } => {} // the record moved
         }
@@ -367,7 +367,7 @@ pub async fn unlock(app: &App, by: &By, who: &str) -> Result<Seen, AdminError> {
     let Account { user, .. } = account(app, who).await?;
     by.expects(user.rev)?;
     let entry = by.did(Act::UserUnlocked, Target::User(user.id), app.clock.now());
-    app.store.commit(Changes::none().reset(counter_of(user.id)).audit(entry)).await?; // the record stays: no conflict
+    by.commit(app, Changes::none().reset(counter_of(user.id)).audit(entry)).await?; // the record stays: no conflict
     Ok(Seen { view: json!({ "id": user.id, "cv": user.cv }), rev: user.rev })
 }
 

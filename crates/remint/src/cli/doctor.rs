@@ -79,19 +79,24 @@ fn directory(data: &Path) -> Finding {
 
 /// Whether the disk has room: a full one refuses every log-in and every refresh.
 fn space(data: &Path) -> Finding {
-    const CHECK: &str = "disk";
+    match rustix::fs::statvfs(data) {
+        Ok(found) => room(found.f_bavail.saturating_mul(found.f_frsize)),
+        Err(_) => Finding::warning(DISK, "how much room is left cannot be found out"),
+    }
+}
+
+const DISK: &str = "disk";
+
+/// So many bytes are left for others than root.
+fn room(free: u64) -> Finding {
     const ENOUGH_BYTES: u64 = 1 << 30;
     const TIGHT_BYTES: u64 = 64 << 20;
-    let Ok(found) = rustix::fs::statvfs(data) else {
-        return Finding::warning(CHECK, "how much room is left cannot be found out");
-    };
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
     let said = format!("{} MiB are free", free >> 20);
     let what = "remove what is not needed there, or move the data to a larger disk";
     match free {
-        ENOUGH_BYTES.. => Finding::ok(CHECK, said),
-        TIGHT_BYTES.. => Finding::warning(CHECK, format!("{said}: {what}")),
-        _ => Finding::error(CHECK, format!("{said}: commits will soon be refused; {what}")),
+        ENOUGH_BYTES.. => Finding::ok(DISK, said),
+        TIGHT_BYTES.. => Finding::warning(DISK, format!("{said}: {what}")),
+        _ => Finding::error(DISK, format!("{said}: commits will soon be refused; {what}")),
     }
 }
 
@@ -199,4 +204,22 @@ async fn inside(setup: &Setup) -> Result<Vec<Value>, CliError> {
     answerer.close().await;
     let stored = answer?["checks"].as_array().cloned().unwrap_or_default();
     Ok([vec![who.view()], stored].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::checks::Grade;
+
+    #[test]
+    fn a_disk_that_is_nearly_full_is_told_of_before_it_is_full() {
+        for (free_mib, grade) in [(2048, Grade::Ok), (1000, Grade::Warning), (63, Grade::Error), (0, Grade::Error)] {
+            let finding = room(free_mib << 20);
+            assert_eq!(finding.grade, grade, "{finding:?}");
+            assert!(finding.found.contains(&format!("{free_mib} MiB")), "{finding:?}");
+            assert_eq!(finding.found.contains("larger disk"), grade != Grade::Ok, "{finding:?}");
+        }
+        let here = space(std::path::Path::new("."));
+        assert!(here.found.contains("MiB"), "the disk of this folder can be asked: {here:?}");
+    }
 }

@@ -99,12 +99,13 @@ pub async fn login(app: &App, client: &Client, attempt: &Attempt) -> Result<Issu
         gate::may_issue(&user, &client, &session, Kind::Login, now)?;
         let changes = proved.expected(changes, &client).reset(counted.counter());
         let changes = changes.audit(entry(attempt.address, &session, now));
-        match app.store.commit(changes).await? {
-            Commit::Done { .. } => {
+        match app.store.commit(changes).await {
+            Ok(Commit::Done { .. }) => {
                 app.throttle.succeeded(counted);
                 return tokens(app, &user, &client, &session, (&attempt.wanted, cookie), now).await;
             }
-            Commit::Conflict { .. } => before = Some(proved), // disabled, changed or new password in between
+            Err(error) => return Err(uncounted(app, counted, error.into()).await),
+            Ok(Commit::Conflict { .. }) => before = Some(proved), // disabled, changed or new password in between
         }
     }
     Err(Failure::Contended)

@@ -85,13 +85,15 @@ impl Sender for Webhook {
             let kind = message.content.kind();
             let body = json!({ "id": message.id, "to": message.to.as_str(), "kind": kind, "text": text.as_str() });
             let body = Zeroizing::new(body.to_string());
-            let mut wait = BACKOFF;
+            let (mut wait, mut reached) = (BACKOFF, false);
             for attempt in 1.. {
-                match self.post(&body).await {
-                    Ok(()) => break,
-                    Err(Tried { error, again }) if !again || attempt >= ATTEMPTS => return Err(error),
-                    Err(_) => tokio::time::sleep(wait).await,
+                let Err(Tried { error, again }) = self.post(&body).await else { break };
+                reached |= error != SendError::Unreachable;
+                if !again || attempt >= ATTEMPTS {
+                    // Where an earlier try has reached somebody, a message may be on its way.
+                    return Err(if reached && error == SendError::Unreachable { SendError::NoAnswer } else { error });
                 }
+                tokio::time::sleep(wait).await;
                 wait *= 2;
             }
             Ok(())

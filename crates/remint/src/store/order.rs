@@ -108,6 +108,9 @@ where
     }
 
     fn ask(self: Box<Self>, reader: &mut Reader<'_>) -> Answered {
+        if self.answer.is_closed() {
+            return Answered::Over; // the deadline is past, or the caller is gone: nothing is decided any more
+        }
         let found = match self.question.ask(reader) {
             Ok(found) => found,
             Err(error) => return Answered::Failed(self, error),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::people::{Manner, Stage, act, all_kept, gathered, latest_kept, people};
+use crate::people::{Manner, Stage, act, all_kept, gathered, latest_kept, people, unlocked};
 use crate::server::{Folder, Http, Server};
 
 /// At this speed W is 6 s, and a busy machine has a second to hash a password; account tokens outlive every life of a
@@ -37,6 +37,7 @@ async fn killed_again_and_again(lives: u64, life: Life) -> Stage {
     let mut people = people(&folder, &stage, manner).await;
     for number in 0..lives {
         latest_kept(&mut people, server.port).await;
+        unlocked(&mut people, &folder).await;
         let acting = act(people, server.port);
         under_load(&stage, life, number, &server).await;
         assert!(server.runs(), "the server ended by itself:\n{}", server.log());

@@ -94,6 +94,8 @@ pub(crate) struct Person {
     manner: Manner,
     chance: Chance,
     stage: Stage,
+    /// Log-ins that got no answer since the last that did: each counts as a guess.
+    unanswered: u32,
 }
 
 /// A sequence that is the same in every run (xorshift).
@@ -123,9 +125,19 @@ pub(crate) async fn people(folder: &Folder, stage: &Stage, manner: Manner) -> Ve
             manner,
             chance: Chance(0x9E37_79B9_7F4A_7C15 ^ (number << 7)),
             stage: stage.clone(),
+            unanswered: 0,
         });
     }
     people
+}
+
+/// Whoever was killed at too many log-ins is let in again, as an operator does it.
+pub(crate) async fn unlocked(people: &mut [Person], folder: &Folder) {
+    const MANY: u32 = 3;
+    for person in people.iter_mut().filter(|person| person.unanswered >= MANY) {
+        folder.command(&["user", "unlock", &person.identifier], "").await;
+        person.unanswered = 0;
+    }
 }
 
 /// Lets everybody act until the server is gone, or the curtain falls.
@@ -207,9 +219,11 @@ impl Person {
 
     async fn login(&mut self, http: &Http) -> Result<(), Lost> {
         let client = if self.chance.below(3) == 0 { "demo-fixed" } else { "demo-refresh" };
+        self.unanswered += 1;
         let reply = http.login(client, &self.identifier).await?;
         match reply.status.as_u16() {
             200 => {
+                self.unanswered = 0;
                 let held = match reply.text("refresh_token") {
                     Some(token) => Held::Refresh(token.to_owned()),
                     None => Held::Fixed(reply.demand("account_token")),

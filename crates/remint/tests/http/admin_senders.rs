@@ -3,16 +3,19 @@
 
 use std::num::NonZeroU32;
 
+use axum::body::Body;
+use futures_util::stream;
 use http::Method;
 use remint::settings::{Carrier, WebhookSecret, WebhookTarget};
-use remint::store::SenderNamed;
+use remint::store::{ClientById, SenderNamed};
 use remint_core::change::{Changes, Row};
+use remint_core::client::Client;
 use remint_core::key::Sealed;
 use remint_core::sender::{Sender, SenderName};
 use serde_json::{Value, json};
 
 use crate::admin::Administrator;
-use crate::scene::{NUMBER, Reply, Scene};
+use crate::scene::{NUMBER, Reply, Scene, json_request};
 use crate::webhook::{is_signed, listening};
 
 const SMS: &str = "/admin/api/senders/sms";
@@ -195,13 +198,58 @@ async fn only_whoever_may_pass_for_everybody_sets_a_sender_and_not_at_an_address
     }
     let scopes = "remint:keys remint:users:read remint:users:write";
     let chief = Administrator::new(&scene, "chief", scopes, &[]).await;
-    let local = declared("http://127.0.0.1:9/", Some(FIRST));
-    let refused = scene.json(Method::PUT, SMS, Some(&chief.token), local).await.expect(400);
-    assert_eq!(refused.text("field"), "webhook_url");
+    for inside in [
+        "http://127.0.0.1:9/",
+        "https://localhost:8443/",
+        "https://[::1]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://192.168.1.7/",
+        "https://0x7f.1/",
+        "https://169.254.169.254/latest",
+    ] {
+        let local = declared(inside, Some(FIRST));
+        let refused = scene.json(Method::PUT, SMS, Some(&chief.token), local).await.expect(400);
+        assert_eq!(refused.text("field"), "webhook_url", "{inside}");
+    }
     scene.json(Method::PUT, SMS, Some(&chief.token), body()).await.expect(201);
-    let stale = crate::scene::json_request(Method::PUT, SMS, Some(&chief.token), declared("https://b.test/", None));
+    let stale = json_request(Method::PUT, SMS, Some(&chief.token), declared("https://b.test/", None));
     scene.send(crate::scene::header(stale, "if-match", "\"7\"")).await.expect(412);
     scene.json(Method::GET, "/admin/api/senders/smoke", Some(&chief.token), json!({})).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_client_that_is_disabled_while_its_request_is_on_the_way_does_nothing_any_more() {
+    let (scene, _) = bare().await;
+    let scopes = "remint:keys remint:users:read remint:users:write";
+    let chief = Administrator::new(&scene, "chief", scopes, &[]).await;
+    for (method, path, body) in [
+        (Method::PUT, SMS, declared("https://sms.example.test/", Some(FIRST))),
+        (Method::POST, "/admin/api/users", json!({"identifiers": ["late@example.test"]})),
+    ] {
+        // Where its body is asked for, it has been let in.
+        let store = scene.app.store.clone();
+        let rest = async move {
+            let client = store.read(ClientById("chief".parse().unwrap())).await.unwrap().unwrap();
+            let disabled = Client { disabled: true, ..(*client).clone() };
+            store.commit(Changes::none().write(Row::Client(disabled))).await.unwrap();
+            Ok::<_, std::convert::Infallible>(body.to_string())
+        };
+        let request = json_request(method, path, Some(&chief.token), json!(null));
+        let request = request.map(|_| Body::from_stream(stream::once(rest)));
+        assert_eq!(scene.send(request).await.expect(503).text("error"), "temporarily_unavailable", "{path}");
+        let client = scene.app.store.read(ClientById("chief".parse().unwrap())).await.unwrap().unwrap();
+        scene.commit(Changes::none().write(Row::Client(Client { disabled: false, ..(*client).clone() }))).await;
+    }
+    let again = json!({"id": "chief", "policy": {"kind": "fixed", "life": 600}, "apis": ["demo-api"]});
+    let clerk = Administrator::new(&scene, "clerk", "remint:clients", &[]).await;
+    let own = json!({"id": "clerk", "policy": {"kind": "fixed", "life": 600}, "apis": ["demo-api"]});
+    for body in [again, own] {
+        let taken = scene.json(Method::POST, "/admin/api/clients", Some(&clerk.token), body).await;
+        assert_eq!(taken.expect(409).text("error"), "exists");
+    }
+    assert!(list(&scene).await.is_empty());
+    let late = scene.admin(Method::GET, "/admin/api/users?identifier=late%40example.test", json!({})).await.expect(200);
+    assert_eq!(late.body["users"], json!([]));
 }
 
 #[tokio::test]
@@ -210,6 +258,8 @@ async fn what_cannot_be_is_refused_with_the_member_that_is_to_blame() {
     for (change, field) in [
         (json!({"webhook_url": "http://sms.example.test/"}), "webhook_url"),
         (json!({"webhook_url": "https://user@sms.example.test/"}), "webhook_url"),
+        (json!({"webhook_url": "https://sms.example.test\\key"}), "webhook_url"),
+        (json!({"webhook_url": "https://sms.example.test:port/"}), "webhook_url"),
         (json!({"webhook_url": 7}), "webhook_url"),
         (json!({"secret": "too short"}), "secret"),
         (json!({"secret": ["x"]}), "secret"),

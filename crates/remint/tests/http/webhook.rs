@@ -11,6 +11,7 @@ use axum::routing::post;
 use http::{HeaderMap, Method, StatusCode, header};
 use remint::settings::{Carrier, WebhookSecret, WebhookTarget};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -158,6 +159,22 @@ async fn a_receiver_that_is_down_is_503_and_nothing_is_counted() {
     for _ in 0..2 {
         ask(&scene, &account).await.expect(503);
     }
+}
+
+#[tokio::test]
+async fn a_receiver_that_goes_down_after_it_was_reached_may_have_sent_and_stays_counted() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/sms", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(listener);
+        let _ = stream.read(&mut [0; 4096]).await.unwrap();
+        let answer = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+    });
+    let (scene, account) = scene(url).await;
+    ask(&scene, &account).await.expect(503);
+    ask(&scene, &account).await.expect(429);
 }
 
 #[tokio::test]

@@ -140,6 +140,7 @@ macro_rules! on_each_backend {
             where_nothing_is_decided_nothing_is_written
             a_decision_on_an_old_row_is_a_conflict_and_writes_nothing
             a_decision_that_panics_harms_its_caller_alone
+            nothing_is_decided_for_a_caller_that_is_gone
             what_was_answered_is_there_after_dropping_and_opening_again
             closing_answers_everybody_and_then_refuses_all_clones
         })*

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use remint::store::{Commit, Store, StoreError, UserById};
 use remint_core::change::{Changes, Row, RowKey};
@@ -81,4 +82,27 @@ pub(crate) async fn a_decision_that_panics_harms_its_caller_alone(at: impl Fixtu
     assert_eq!(bad, Err(StoreError::Unknown));
     assert_eq!(good.unwrap().0, before + 1);
     assert_eq!(settle(false).await.unwrap().0, before + 2);
+}
+
+pub(crate) async fn nothing_is_decided_for_a_caller_that_is_gone(at: impl Fixture) {
+    let store = at.open();
+    done(&store, Changes::none().write(Row::User(user(1)))).await;
+    let before = now(&store).await.cv;
+    // given decisions that wait for one that is held up
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let first = store.settle(UserById(uid(1)), move |_| {
+        let _released = held.recv();
+        (Changes::none(), ())
+    });
+    let mut first = Box::pin(first);
+    assert!(first.as_mut().now_or_never().is_none());
+    let mut gone = Box::pin(store.settle(UserById(uid(1)), raised));
+    assert!(gone.as_mut().now_or_never().is_none());
+    // when the caller of the second goes away
+    drop(gone);
+    drop(release);
+    first.await.unwrap();
+    // then nothing of it comes to be
+    done(&store, Changes::none().write(Row::User(user(2)))).await;
+    assert_eq!(now(&store).await.cv, before);
 }

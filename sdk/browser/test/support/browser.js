@@ -19,6 +19,7 @@ export class Browser {
   #last = 0;
   tabs = [];
   locks = new Map();
+  offline = false;
 
   /** @param {{ seed?: number, network: (request: Request, tab: any) => Promise<Response>, locks?: boolean, channel?: boolean }} options */
   constructor({ seed = 1, network, locks = true, channel = true }) {
@@ -56,8 +57,37 @@ export class Browser {
 
   tab() {
     const tab = new Tab(this);
+    tab.offline = this.offline;
     this.tabs.push(tab);
     return tab;
+  }
+
+  /** The network of the machine goes. What is open breaks off, or hangs, as it does where nobody says so. */
+  goOffline(hangs = false) {
+    this.offline = true;
+    for (const tab of this.tabs) {
+      tab.offline = true;
+      tab.cut(hangs);
+      tab.fire('offline');
+    }
+  }
+
+  /** It is back. */
+  goOnline() {
+    this.offline = false;
+    for (const tab of this.tabs) {
+      tab.offline = false;
+      tab.fire('online');
+    }
+  }
+
+  /** The machine sleeps: no page runs and none is told, what is due comes late, what is open hangs. The world goes on. */
+  async sleep(ms) {
+    const awake = this.tabs.filter(({ frozen }) => !frozen);
+    for (const tab of awake) tab.frozen = true;
+    for (const tab of this.tabs) tab.cut(true);
+    await this.pass(ms);
+    for (const tab of awake) tab.goOn();
   }
 }
 
@@ -71,6 +101,12 @@ class Tab {
   channels = new Set();
   waiting = [];
   requests = [];
+  /** Answers that go on and on. */
+  streams = new Set();
+  /** Whether it was frozen without a word. */
+  silent = false;
+  /** When it was last shown or hidden. */
+  since = 0;
 
   constructor(browser) {
     this.browser = browser;
@@ -100,22 +136,53 @@ class Tab {
     target.dispatchEvent(new Event(type));
   }
 
-  freeze() {
-    this.fire('freeze');
+  /** Another tab, or another program, stands before it. */
+  hide() {
+    this.#becomes('hidden');
+  }
+
+  show() {
+    this.#becomes('visible');
+  }
+
+  #becomes(state) {
+    if (this.host.document.visibilityState === state) return;
+    this.host.document.visibilityState = state;
+    this.since = this.browser.time;
+    this.fire('visibilitychange');
+  }
+
+  /** No browser freezes a tab that can be seen. Some say nothing of it: those do it a while after the tab was hidden. */
+  freeze(silently = false) {
+    this.hide();
+    this.silent = silently && this.browser.time - this.since > 1000;
+    if (!this.silent) this.fire('freeze');
     this.frozen = true;
   }
 
-  thaw() {
+  goOn() {
     this.frozen = false;
     for (const message of this.waiting.splice(0)) message();
-    this.fire('resume');
+  }
+
+  thaw() {
+    this.goOn();
+    if (!this.silent) this.fire('resume');
+    this.silent = false;
+    this.show();
   }
 
   close() {
     this.frozen = true;
     this.closed = true;
+    this.cut(true);
     for (const channel of this.channels) channel.close();
     for (const queue of this.browser.locks.values()) release(queue, this);
+  }
+
+  /** What comes to a frozen tab waits. */
+  async awake() {
+    while (this.frozen) await new Promise((resolve) => this.waiting.push(resolve));
   }
 
   #timeout(ms) {
@@ -128,15 +195,36 @@ class Tab {
     const request = new Request(input, { ...init, signal: null });
     this.requests.push(request.clone());
     const { signal } = init;
-    const aborted = new Promise((_, reject) => {
-      if (signal?.aborted) reject(signal.reason);
-      signal?.addEventListener('abort', () => reject(signal.reason));
-    });
-    aborted.catch(() => {});
     if (this.offline) throw new TypeError('offline');
-    const answer = await Promise.race([this.browser.network(request, this), aborted]);
-    signal?.addEventListener('abort', () => answer.onAbort?.());
-    return answer;
+    signal?.throwIfAborted();
+    const coming = this.browser.network(request, this);
+    const aborted = new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+    aborted.catch(() => coming.then(({ cut }) => cut?.())).catch(() => {}); // nobody takes that answer
+    const answer = await Promise.race([coming.finally(() => this.awake()), aborted]); // an abort waits for nothing
+    return answer.cut ? this.#stream(answer, signal) : answer;
+  }
+
+  /** A body that goes on, as it comes to a tab: while that is frozen, it waits. */
+  #stream({ cut, body, headers }, signal) {
+    if (this.offline || signal?.aborted) cut();
+    this.streams.add(cut);
+    signal?.addEventListener('abort', () => {
+      this.streams.delete(cut);
+      cut(signal.reason);
+    });
+    const late = new TransformStream({
+      transform: async (chunk, out) => {
+        await this.awake();
+        out.enqueue(chunk);
+      },
+    });
+    return new Response(body.pipeThrough(late), { headers });
+  }
+
+  /** What goes on breaks off, or hangs. @param {boolean} hangs */
+  cut(hangs) {
+    for (const cut of this.streams) cut(hangs ? undefined : new TypeError('network error'));
+    this.streams.clear();
   }
 }
 
@@ -186,6 +274,7 @@ const locksOf = (tab) => ({
         grant(queue);
       };
       entry.start = async () => {
+        await tab.awake(); // a frozen tab gets it, and does nothing with it
         try {
           resolve(await task({ name }));
         } catch (error) {

@@ -2,11 +2,17 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { evidence, logOf, watchFetch } from '../../../../tests/evidence.js';
+
+const LOG = 'sdk-browser';
+const { secretsIn } = evidence(LOG);
+watchFetch(LOG);
 
 // Every variable REMINT_* is a setting to the binary, and this one is none.
 const { REMINT_BIN: _, ...env } = process.env;
@@ -16,8 +22,11 @@ export const ORIGIN = 'http://localhost:3000';
 
 /** Starts it; `stop` ends it and takes its folder away. */
 export const startDev = async (...args) => {
-  const data = await mkdtemp(join(tmpdir(), 'remint-browser-'));
-  const server = spawn(BIN, ['dev', '--port', '0', '--no-open', '--data', data, ...args], { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const folder = await mkdtemp(join(tmpdir(), 'remint-browser-'));
+  const data = join(folder, 'data');
+  const log = await logOf(LOG, folder);
+  const server = spawn(BIN, ['dev', '--port', '0', '--no-open', '--data', data, ...args], { env, stdio: ['ignore', 'pipe', log.fd] });
+  await log.close();
   const started = Promise.race([
     (async () => {
       for await (const line of createInterface({ input: server.stdout })) {
@@ -32,17 +41,26 @@ export const startDev = async (...args) => {
   ]);
   const issuer = await started;
   server.stdout.resume();
+  secretsIn(JSON.parse(await readFile(join(data, 'dev.json'), 'utf8')));
   return {
     issuer,
     /** The command line, as the operator. */
     cli: async (...words) => (await promisify(execFile)(BIN, [...words, '--data', data, '--json'], { env })).stdout,
+    /** Opens a session, as a server does that keeps its own users; answers the token response. */
+    opens: async (session) => {
+      const headers = { 'Content-Type': 'application/json', Host: 'localhost' };
+      const asked = request({ socketPath: join(data, 'control.sock'), path: '/admin/api/sessions', method: 'POST', headers });
+      asked.end(JSON.stringify(session));
+      const [answer] = await once(asked, 'response');
+      return JSON.parse((await answer.toArray()).join(''));
+    },
     /** The newest code that was sent. */
     code: async () => (await (await fetch(`${issuer}/dev/inbox.json`)).json()).messages[0].code,
     stop: async () => {
       const gone = once(server, 'exit');
       server.kill('SIGTERM');
       await gone;
-      await rm(data, { recursive: true });
+      await rm(folder, { recursive: true });
     },
   };
 };
@@ -84,8 +102,8 @@ export const device = () => {
   return { jar, host, fetch: fetchAsPage };
 };
 
-/** The next event of a type; fails after two seconds, so that what is promised within one second is seen to come. */
-export const next = (remint, type, limitMs = 2000) =>
+/** The next event of a type; fails where it does not come at once, however busy the machine: nothing else brings it for minutes. */
+export const next = (remint, type, limitMs = 15_000) =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no event ${type}`)), limitMs);
     const off = remint.on((event) => {

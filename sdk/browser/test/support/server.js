@@ -84,7 +84,7 @@ export class Server {
     }
     if (over) return refused(401, 'invalid_token', over);
     if (path === '/session/renew') return this.renew(session, bearer, body.interactive !== false);
-    if (path === '/session/events') return this.stream(session);
+    if (path === '/session/events') return this.stream(session, bearer);
     if (path === '/session') return Response.json({ sid: session.sid, idle_expires_at: session.idleAt / 1000, expires_at: session.absoluteAt / 1000 });
     if (path === '/account') {
       this.change(body);
@@ -186,40 +186,43 @@ export class Server {
     return refused(status, error, 'session ended: theft');
   }
 
-  change(attributes) {
-    Object.assign(this.user, attributes);
-    this.user.cv++;
-    this.tell('claims-changed', { cv: this.user.cv });
-  }
-
-  end(session, reason) {
-    session.ended ??= reason;
-    this.tell('ended', { reason: session.ended }, session.sid);
-  }
-
-  stream(session) {
-    let controller;
-    const body = new ReadableStream({ start: (it) => void (controller = it) });
+  /** Eight streams of a session at most; one ends with the session, and with the token that opened it. */
+  stream(session, bearer) {
+    if ([...this.streams].filter(({ sid }) => sid === session.sid).length >= 8) {
+      return Response.json({ error: 'too_many_requests' }, { status: 429, headers: { 'Retry-After': '30' } });
+    }
+    let out;
+    const body = new ReadableStream({ start: (it) => void (out = it) });
     const answer = new Response(body, { headers: { 'Content-Type': 'text/event-stream' } });
-    const entry = { sid: session.sid, write: (text) => controller.enqueue(new TextEncoder().encode(text)), close: () => this.streams.delete(entry) };
-    answer.onAbort = () => {
-      if (this.streams.delete(entry)) controller.error(new DOMException('aborted', 'AbortError'));
-    };
+    const close = () => this.streams.delete(entry) && out.close();
+    const write = (text) => out.enqueue(new TextEncoder().encode(text));
+    const say = (event, data) => write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    const ended = (reason) => (say('ended', { reason }), close());
+    const entry = { sid: session.sid, say, ended };
+    /** The wire breaks: with an error where somebody notices. */
+    answer.cut = (error) => this.streams.delete(entry) && error && out.error(error);
     this.streams.add(entry);
-    entry.write(`event: claims-changed\ndata: {"cv":${this.user.cv}}\n\n`);
+    say('claims-changed', { cv: this.user.cv });
     const beat = () => {
       if (!this.streams.has(entry)) return;
-      entry.write(':\n\n');
+      if (this.over(session)) return ended('expired');
+      if (bearer && payload(bearer).exp * 1000 <= this.now()) return close();
+      write(':\n\n');
       this.browser.later(beat, 20_000);
     };
     this.browser.later(beat, 20_000);
     return answer;
   }
 
-  tell(event, data, sid) {
-    for (const stream of this.streams) {
-      if (!sid || stream.sid === sid) stream.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-    }
+  change(attributes) {
+    Object.assign(this.user, attributes);
+    this.user.cv++;
+    for (const { say } of [...this.streams]) say('claims-changed', { cv: this.user.cv });
+  }
+
+  end(session, reason) {
+    session.ended ??= reason;
+    for (const { sid, ended } of [...this.streams]) if (sid === session.sid) ended(session.ended);
   }
 }
 

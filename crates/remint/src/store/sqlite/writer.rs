@@ -122,6 +122,7 @@ impl Writer {
         }
         if let Err(error) = execute(&self.connection, "COMMIT", &[]) {
             tracing::warn!(%error, "a snapshot of the writer could not be left");
+            let _ = self.connection.execute_batch("ROLLBACK"); // where that fails too, the next BEGIN says so
         }
         wanted
     }

@@ -1,5 +1,6 @@
 // In a page, as a module. The library comes from the server itself; @remint/browser is the same.
 import { createRemint } from 'ISSUER/sdk/VERSION/index.js';
+import { account } from 'ISSUER/sdk/VERSION/account.js';
 
 const remint = createRemint({
   issuer: 'ISSUER',
@@ -10,6 +11,6 @@ const remint = createRemint({
 });
 remint.on((event) => console.log(event.type, event));
 
-await remint.open('/session', { identifier: 'ada@example.test', password: 'analytical engine 1843' });
+await account(remint).login({ identifier: 'ada@example.test', password: 'analytical engine 1843' });
 const answer = await remint.fetch('http://localhost:8080/me'); // renews, retries once, adopts Remint-Token
 console.log(await answer.json());
