@@ -5,6 +5,9 @@
 
 mod backup;
 mod backup_command;
+#[path = "../cluster/mod.rs"]
+#[allow(dead_code, reason = "the tests of the store ask the database itself")]
+mod cluster;
 mod config;
 mod deploy;
 mod doctor;
