@@ -48,7 +48,6 @@ pub(super) fn open(
     let patience = options.longest_wait.clamp(Duration::from_millis(100), remint_core::policy::SERVER_DEADLINE);
     let near = Place::new(url, options.database_ca_file.as_deref(), patience)?;
     let far = near.with_patience(SCAN_PATIENCE);
-    pooler::none_between(&near)?;
     let documents = Arc::new(Documents::new());
     let reading = Reading {
         readers: Pool::start("store-reader", options.readers, &near, &documents),
@@ -58,7 +57,7 @@ pub(super) fn open(
     let place = near.to_string();
     let refused = |what: String| OpenError::Refused { place: place.clone(), what };
     let writing = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-        let begun = schema::migrate(&far, seed).and_then(|()| {
+        let begun = pooler::none_between(&near).and_then(|()| schema::migrate(&far, seed)).and_then(|()| {
             let mut writer = Writer::new(Link::leading(near), documents, options, queue);
             writer.look_at_the_feed().map_err(|what| OpenError::Refused { place: far.to_string(), what })?;
             Ok(writer)
