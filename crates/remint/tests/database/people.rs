@@ -117,13 +117,13 @@ impl Acting {
     }
 }
 
-/// So many, each with a session, at a store that may lose what it acknowledged or must not.
+/// So many, each with some sessions, at a store that may lose what it acknowledged or must not.
 pub(crate) async fn people(count: usize, http: &Http, forgetful: bool) -> (Vec<Person>, Arc<Stage>) {
     let stage = Stage::new(forgetful);
     let mut people = Vec::new();
     for number in 0..count {
         let mut person = Person { number, sessions: Vec::new(), turn: number, stage: Arc::clone(&stage) };
-        while person.sessions.is_empty() {
+        while person.sessions.len() < MANY - 1 {
             person.login(http).await;
         }
         people.push(person);

@@ -57,8 +57,8 @@ impl Postgres {
     }
 
     /// A copy that follows this server under a name, once it runs.
-    pub(crate) fn standby(&self, name: &str) -> Self {
-        let standby = Self { home: home(), port: free_port() };
+    pub(crate) fn standby(&self, name: &str, port: u16) -> Self {
+        let standby = Self { home: home(), port };
         let from = format!("host=127.0.0.1 port={} user=remint application_name={name}", self.port);
         let copied = standby
             .program("pg_basebackup")
