@@ -1,10 +1,6 @@
 //! Remint and databases of its own that are encrypted, restarted, cut off, replaced by their standby, filled up, or hidden
 //! behind a pooler. The database is always the real one, and where it says so the server is the real program.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "scenes of tests: a failure is to panic, and what was measured is to be seen"
-)]
+#![expect(clippy::unwrap_used, reason = "scenes of tests: a failure is to panic")]
 
 #[path = "../cluster/mod.rs"]
 #[allow(dead_code, reason = "some of it is for tests that share one database server")]
