@@ -189,7 +189,11 @@ impl App {
 
 /// The database, or the file in the data directory.
 fn store(settings: &Settings, entropy: &Entropy) -> Result<Store, StartError> {
-    let options = StoreOptions { longest_wait: settings.timing.server_deadline, ..StoreOptions::default() };
+    let options = StoreOptions {
+        longest_wait: settings.timing.server_deadline,
+        database_ca_file: settings.database_ca_file.clone(),
+        ..StoreOptions::default()
+    };
     if let Some(database) = &settings.database {
         return Ok(Store::connect(database.reveal(), options, entropy.bytes())?);
     }

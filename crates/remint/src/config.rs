@@ -221,6 +221,7 @@ impl Reading<'_> {
         if let Some(database) = database {
             settings = settings.with_database(database);
         }
+        settings.database_ca_file = self.parsed(Key::DatabaseCaFile, |text| Some(PathBuf::from(text)));
         settings.trusted_proxies = proxies;
         let limits = &mut settings.limits;
         limits.logins_per_account = self.positive(Key::LoginsPerAccount, limits.logins_per_account);

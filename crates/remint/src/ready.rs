@@ -1,8 +1,8 @@
 //! When the server may judge, and when it must not: the in-doubt rule. A commit that was lost, or a request that was
 //! held up, must not turn an honest user into a thief. Decides only about doubt, never about a token.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use remint_core::time::Timestamp;
@@ -25,6 +25,10 @@ struct Times {
     since: AtomicI64,
     /// The last tick of [`watch`]. A request that comes in before the tick after a stall finds the stall by it.
     tick: AtomicI64,
+    /// How often the store was lost and found. What is decided before [`watch`] has heard of the last time finds it here.
+    found: OnceLock<watch::Receiver<u64>>,
+    /// How often it was as far as [`watch`] has heard.
+    heard: AtomicU64,
 }
 
 /// There was no cause for doubt yet, or nobody watches.
@@ -35,7 +39,8 @@ impl Doubt {
     /// missing and requests to it may still be on the way; data that did not exist before can have lost nothing.
     pub fn at_start(now: Timestamp, data_is_new: bool) -> Self {
         let since = if data_is_new { NEVER } else { now.micros() };
-        Self(Arc::new(Times { since: AtomicI64::new(since), tick: AtomicI64::new(NEVER) }))
+        let (since, tick) = (AtomicI64::new(since), AtomicI64::new(NEVER));
+        Self(Arc::new(Times { since, tick, found: OnceLock::new(), heard: AtomicU64::new(0) }))
     }
 
     /// A cause for doubt, now. It replaces an earlier one: where the wall clock was moved, the old time means nothing.
@@ -50,6 +55,7 @@ impl Doubt {
         let (since, tick) = (read(&self.0.since), read(&self.0.tick));
         since.is_some_and(|since| now.since(Timestamp::from_micros(since)) < window)
             || tick.is_some_and(|tick| jumped(Timestamp::from_micros(tick), now))
+            || self.0.found.get().is_some_and(|found| *found.borrow() != self.0.heard.load(Ordering::SeqCst))
     }
 
     /// The watch runs, and it is `now`.
@@ -75,6 +81,7 @@ pub fn stalled(ran: Duration, wall: (Timestamp, Timestamp)) -> bool {
 pub async fn watch(doubt: Doubt, clock: Clock, mut lost_and_found: watch::Receiver<u64>) {
     let (mut stopwatch, mut before) = (Stopwatch::start(), clock.now());
     let mut store_watched = true;
+    doubt.0.found.get_or_init(|| lost_and_found.clone());
     doubt.ticks(before);
     loop {
         tokio::select! {
@@ -82,7 +89,9 @@ pub async fn watch(doubt: Doubt, clock: Clock, mut lost_and_found: watch::Receiv
                 store_watched = changed.is_ok();
                 if store_watched {
                     tracing::warn!("the store was lost and found: in doubt for one window");
+                    let times = *lost_and_found.borrow_and_update();
                     doubt.arises(clock.now());
+                    doubt.0.heard.store(times, Ordering::SeqCst);
                 }
                 continue;
             }
@@ -147,6 +156,24 @@ mod tests {
         while !doubt.now(at(100), W) {
             tokio::task::yield_now().await;
         }
+        watching.abort();
+    }
+
+    #[tokio::test]
+    async fn what_is_decided_before_the_loss_of_the_store_is_heard_of_is_in_doubt_already() {
+        let (clock, doubt) = (Clock::manual(at(100)), Doubt::at_start(at(0), true));
+        let (found, watched) = watch::channel(0_u64);
+        let watching = tokio::spawn(watch(doubt.clone(), clock, watched));
+        while doubt.0.tick.load(Ordering::SeqCst) == NEVER {
+            tokio::task::yield_now().await;
+        }
+        assert!(!doubt.now(at(100), W));
+        found.send(1).unwrap(); // and the watch, on this very thread, has not run since
+        assert!(doubt.now(at(100), W));
+        while doubt.0.heard.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(doubt.now(at(100), W), "heard of: a cause like any other");
         watching.abort();
     }
 

@@ -322,8 +322,7 @@ impl FromStr for Database {
     type Err = BadDatabase;
 
     fn from_str(text: &str) -> Result<Self, BadDatabase> {
-        let read = text.parse::<tokio_postgres::Config>().map_err(|_| BadDatabase)?;
-        if read.get_hosts().is_empty() { Err(BadDatabase) } else { Ok(Self(text.to_owned())) }
+        if crate::store::is_database(text) { Ok(Self(text.to_owned())) } else { Err(BadDatabase) }
     }
 }
 
@@ -342,6 +341,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// The database that keeps the data in place of a file.
     pub database: Option<Database>,
+    /// Who vouches for the database, where it is not an authority of the system's.
+    pub database_ca_file: Option<PathBuf>,
     /// Deadlines, clock skew and quantum.
     pub timing: Timing,
     /// The client timeout that new refresh policies and the feed's first event carry.
@@ -378,6 +379,7 @@ impl Settings {
             issuer,
             data,
             database: None,
+            database_ca_file: None,
             timing: Timing::default(),
             client_timeout: remint_core::policy::CLIENT_TIMEOUT,
             leeway: Duration::from_secs(5),

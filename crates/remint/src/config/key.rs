@@ -12,6 +12,8 @@ pub enum Key {
     Data,
     /// The database, where the data is not kept in the data directory.
     Database,
+    /// The file of who vouches for the database.
+    DatabaseCaFile,
     /// The file of the master key.
     MasterKeyFile,
     /// Where the server answers.
@@ -66,10 +68,11 @@ pub enum Key {
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::PublicUrl,
         Self::Data,
         Self::Database,
+        Self::DatabaseCaFile,
         Self::MasterKeyFile,
         Self::Listen,
         Self::OperationsListen,
@@ -141,6 +144,7 @@ impl Key {
             Self::PublicUrl
             | Self::Data
             | Self::Database
+            | Self::DatabaseCaFile
             | Self::MasterKeyFile
             | Self::TrustedProxies
             | Self::TracesUrl
@@ -183,7 +187,13 @@ impl Key {
             Self::Database => (
                 "database",
                 "the PostgreSQL database that keeps the data in place of a file in the data directory",
-                "a URL like postgres://remint@db.example/remint, or a list of settings like host=/run/postgresql",
+                "a URL like postgres://remint@db.example/remint, or a list of settings like host=/run/postgresql (sslmode: \
+                 disable, prefer, require or verify-full; a file of authorities is named in `database_ca_file`)",
+            ),
+            Self::DatabaseCaFile => (
+                "database_ca_file",
+                "the certificates of who vouches for the database, in place of the system's authorities",
+                "a file",
             ),
             Self::MasterKeyFile => ("master_key_file", "the file of the master key", "a file"),
             Self::Listen => ("listen", "where the server answers", ADDRESS),

@@ -257,6 +257,8 @@ fn a_database_makes_room_for_clocks_that_lie_apart_and_its_password_is_never_sho
     let with = scene().complete().env("REMINT_DATABASE", "postgres://remint:hunter2@db.example/remint");
     let settings = with.load().unwrap().settings;
     assert_eq!(settings.timing.clock_skew, Duration::from_secs(5));
+    let with = with.flag(Key::DatabaseCaFile, "ca.pem");
+    assert_eq!(with.load().unwrap().settings.database_ca_file, Some("ca.pem".into()));
     let environment = with.environment.iter().cloned().collect();
     let shown = show(&with.flags, &environment, true).unwrap();
     assert!(!format!("{settings:?} {shown:?}").contains("hunter2"));

@@ -115,6 +115,20 @@ pub enum OpenError {
         /// Why.
         what: String,
     },
+    /// The file of the authorities of the database cannot be used.
+    #[error("`database_ca_file` ({}) cannot be used: {what}. It must hold certificates in PEM", path.display())]
+    BadCaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
+    /// This machine names no authorities.
+    #[error("nobody can vouch for the database: {what}. Install ca-certificates, or set `database_ca_file`")]
+    NoAuthorities {
+        /// Why.
+        what: String,
+    },
     /// The database cannot be reached, or refuses.
     #[error("cannot open the database {place}: {what}")]
     Refused {

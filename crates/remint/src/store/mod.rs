@@ -20,7 +20,7 @@ mod rows;
 mod sqlite;
 mod take;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -75,6 +75,8 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// The data file never grows beyond so many bytes: a commit that would need more is [`StoreError::Full`].
     pub max_bytes: Option<u64>,
+    /// Who vouches for the database (certificates in PEM), in place of the system's authorities.
+    pub database_ca_file: Option<PathBuf>,
 }
 
 impl Default for StoreOptions {
@@ -90,6 +92,7 @@ impl Default for StoreOptions {
             longest_wait: remint_core::policy::SERVER_DEADLINE,
             cache_bytes: 64 << 20,
             max_bytes: None,
+            database_ca_file: None,
         }
     }
 }
@@ -270,7 +273,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store or the file fails; then what is at `to` is of no use.
-    pub async fn copy_to(&self, to: std::path::PathBuf, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn copy_to(&self, to: PathBuf, now: Timestamp) -> Result<(), StoreError> {
         let Reading::Sqlite(reading) = &self.0.reading else {
             return Err(StoreError::Io { what: "a database is copied by its own means: pg_dump".to_owned() });
         };
@@ -318,6 +321,11 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shut();
     }
+}
+
+/// Whether a URL says where a database is.
+pub(crate) fn is_database(url: &str) -> bool {
+    postgres::config(url).is_ok_and(|config| !config.get_hosts().is_empty())
 }
 
 /// Takes the lock beside the data file at `path`, which need not be there: nobody opens it as long as the answer lives.

@@ -160,12 +160,18 @@ impl Queue {
 
     /// A batch is committed, and the feed stands there if it grew: whoever listens is told, before anybody is answered.
     pub(super) fn succeeded(&mut self, head: Option<u64>) {
-        if std::mem::take(&mut self.lost) {
-            self.found.send_modify(|times| *times += 1);
+        if self.lost {
+            self.found_again();
         }
         if let Some(seq) = head {
             self.feed_grew.send_replace(seq);
         }
+    }
+
+    /// The database was lost, and is found again.
+    pub(super) fn found_again(&mut self) {
+        self.lost = false;
+        self.found.send_modify(|times| *times += 1);
     }
 
     /// A batch failed in this way.

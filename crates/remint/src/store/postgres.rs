@@ -4,11 +4,14 @@
 mod batch;
 mod column;
 mod link;
+mod place;
+mod pooler;
 mod reading;
 mod schema;
 mod session;
 mod statements;
 mod tables;
+mod tls;
 mod trouble;
 mod writer;
 
@@ -22,11 +25,12 @@ use super::documents::Documents;
 use super::error::OpenError;
 use super::order::Queue;
 use link::Link;
+use place::Place;
 use reading::Pool;
-use session::Place;
 use writer::Writer;
 
 pub(super) use column::field;
+pub(super) use place::config;
 pub(super) use reading::Reading;
 pub(super) use session::Session;
 
@@ -40,10 +44,10 @@ pub(super) fn open(
     seed: [u8; 16],
     queue: Queue,
 ) -> Result<(Reading, JoinHandle<()>), OpenError> {
-    let at = |patience| Place::new(url, patience).map_err(|error| OpenError::BadUrl { what: error.to_string() });
     // Whoever waits for a commit waits no longer than this, however long the store would let it wait.
     let patience = options.longest_wait.clamp(Duration::from_millis(100), remint_core::policy::SERVER_DEADLINE);
-    let (near, far) = (at(patience)?, at(SCAN_PATIENCE)?);
+    let near = Place::new(url, options.database_ca_file.as_deref(), patience)?;
+    let far = near.with_patience(SCAN_PATIENCE);
     let documents = Arc::new(Documents::new());
     let reading = Reading {
         readers: Pool::start("store-reader", options.readers, &near, &documents),
@@ -53,8 +57,8 @@ pub(super) fn open(
     let place = near.to_string();
     let refused = |what: String| OpenError::Refused { place: place.clone(), what };
     let writing = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-        let begun = schema::migrate(&far, seed).and_then(|()| {
-            let mut writer = Writer::new(Link::new(near), documents, options, queue);
+        let begun = pooler::none_between(&near).and_then(|()| schema::migrate(&far, seed)).and_then(|()| {
+            let mut writer = Writer::new(Link::leading(near), documents, options, queue);
             writer.look_at_the_feed().map_err(|what| OpenError::Refused { place: far.to_string(), what })?;
             Ok(writer)
         });

@@ -1,26 +1,53 @@
-//! A connection that is made anew when it is lost. Never hides that it was: what was under way fails.
+//! A connection that is made anew when it is lost. Never hides that it was: what was under way fails, and whoever writes is
+//! told that this is another one.
 
-use super::session::{Place, Session};
+use super::place::Place;
+use super::session::Session;
 use super::trouble::Trouble;
 
 /// Where the database is, and a session with it while there is one.
 pub(super) struct Link {
     place: Place,
     session: Option<Session>,
+    /// When the session began.
+    era: u64,
+    leads: bool,
+    was_there: bool,
+}
+
+/// A session, and whether it takes the place of one that was lost.
+pub(super) struct Lent<'a> {
+    pub(super) session: &'a Session,
+    pub(super) anew: bool,
 }
 
 impl Link {
-    pub(super) const fn new(place: Place) -> Self {
-        Self { place, session: None }
+    /// The link of the writer. When it is another one, a new era begins.
+    pub(super) const fn leading(place: Place) -> Self {
+        Self { place, session: None, era: 0, leads: true, was_there: false }
+    }
+
+    /// The link of a reader. It is made anew in every era: an old one may lead to a server that is the primary no more, or
+    /// to none, and nobody would have noticed.
+    pub(super) const fn following(place: Place) -> Self {
+        Self { place, session: None, era: 0, leads: false, was_there: false }
     }
 
     /// The session: the one that is there, or a new one.
-    pub(super) fn session(&mut self) -> Result<&Session, Trouble> {
-        let session = match self.session.take().filter(|session| !session.is_broken()) {
+    pub(super) fn session(&mut self) -> Result<Lent<'_>, Trouble> {
+        let era = self.place.era();
+        let of_now = self.leads || self.era == era;
+        let kept = self.session.take().filter(|session| of_now && !session.is_broken());
+        let anew = kept.is_none() && self.was_there;
+        let session = match kept {
             Some(session) => session,
             None => Session::open(&self.place)?,
         };
-        Ok(self.session.insert(session))
+        if anew && self.leads {
+            self.place.begin_era();
+        }
+        (self.era, self.was_there) = (era, true);
+        Ok(Lent { session: self.session.insert(session), anew })
     }
 
     /// Whether the session that was lent last is of no use any more.

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::link::Link;
-use super::session::Place;
+use super::place::Place;
 use crate::clock::Stopwatch;
 use crate::store::ask::{Question, Reader, Source};
 use crate::store::documents::Documents;
@@ -65,7 +65,7 @@ impl Pool {
             let thread = std::thread::Builder::new().name(name.to_owned());
             let started = thread.spawn(move || {
                 let patience = place.patience;
-                let mut answering = Answering { link: Link::new(place), documents };
+                let mut answering = Answering { link: Link::following(place), documents };
                 while let Some(next) = next(&queue) {
                     if next.waited.elapsed() < patience {
                         answering.answer(next);
@@ -124,7 +124,7 @@ impl Answering {
     /// Asks it once; gives it back where that failed.
     fn ask(&mut self, question: Box<dyn Asked>, one_statement: bool) -> Option<(Box<dyn Asked>, StoreError)> {
         let session = match self.link.session() {
-            Ok(session) => session,
+            Ok(lent) => lent.session,
             Err(error) => return Some((question, error.into())),
         };
         if one_statement {

@@ -1,7 +1,8 @@
 //! From an empty database, or from any earlier schema, to the latest: each step once, all of them or none, one node at a
 //! time. Never touches a database that is not ours or that a later version wrote.
 
-use super::session::{Place, Session};
+use super::place::Place;
+use super::session::Session;
 use super::trouble::Trouble;
 use crate::store::error::OpenError;
 

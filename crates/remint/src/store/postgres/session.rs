@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,11 +10,11 @@ use std::time::Duration;
 use futures_util::future::{try_join, try_join_all, try_join3};
 use remint_core::change::RowKey;
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::config::Host;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
+use tokio_postgres::{Client, Error, Row, SimpleQueryMessage, Statement};
 
 use super::column::Column;
+use super::place::Place;
 use super::trouble::Trouble;
 use crate::store::documents::Age;
 use crate::store::record::Param;
@@ -23,52 +22,6 @@ use crate::store::record::Param;
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const AGE: &str = "SELECT age FROM document_age WHERE one = 1";
-
-/// Statements of rows by their keys: a table that has grown since its plan was made is still not read from end to end.
-const BY_KEY: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
-
-/// Where the database is, and how long it is waited for.
-#[derive(Clone)]
-pub(super) struct Place {
-    pub(super) config: Config,
-    pub(super) patience: Duration,
-}
-
-impl Place {
-    /// `url` with limits to every wait: a statement that nobody waits for any more ends, and gives back what it holds.
-    pub(super) fn new(url: &str, patience: Duration) -> Result<Self, Error> {
-        let mut config: Config = url.parse()?;
-        let patience_ms = patience.as_millis().max(1);
-        let within = (patience_ms * 3 / 4).max(1); // the server's word is to come before its silence is one
-        let options = format!(
-            "{} {BY_KEY} -c statement_timeout={within} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
-            config.get_options().unwrap_or_default(),
-            (within / 2).max(1),
-            patience_ms * 2,
-        );
-        config.options(options.trim()).keepalives_idle(Duration::from_secs(10)).tcp_user_timeout(patience);
-        config.connect_timeout((patience / 2).min(Duration::from_secs(2)));
-        if config.get_application_name().is_none() {
-            config.application_name("remint");
-        }
-        Ok(Self { config, patience })
-    }
-}
-
-/// Which database it is, for people; never a password.
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.config.get_dbname().or(self.config.get_user()).unwrap_or("(unnamed)"))?;
-        for (i, host) in self.config.get_hosts().iter().enumerate() {
-            let before = if i == 0 { " at " } else { ", " };
-            match host {
-                Host::Tcp(name) => write!(f, "{before}{name}")?,
-                Host::Unix(path) => write!(f, "{before}{}", path.display())?,
-            }
-        }
-        Ok(())
-    }
-}
 
 /// What the statements of a session are part of.
 #[derive(Clone, Copy)]
@@ -98,11 +51,20 @@ pub(in crate::store) struct Session {
 }
 
 impl Session {
+    /// A session to work with.
     pub(super) fn open(place: &Place) -> Result<Self, Trouble> {
+        let session = Self::bare(place)?;
+        session.script(&place.settings())?;
+        Ok(session)
+    }
+
+    /// A session as the server gives it.
+    pub(super) fn bare(place: &Place) -> Result<Self, Trouble> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| Trouble::lost(&error))?;
-        let connected =
-            runtime.block_on(async { tokio::time::timeout(place.patience, place.config.connect(NoTls)).await });
-        let (client, connection) = connected.map_err(|_| Trouble::silent())??;
+        let connecting = place.config.connect(place.tls.clone());
+        let connected = runtime.block_on(async { tokio::time::timeout(place.patience, connecting).await });
+        let connected = connected.map_err(|_| Trouble::silent())?;
+        let (client, connection) = connected.map_err(Trouble::of_connecting)?;
         runtime.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %Trouble::from(error), "a connection to the database ended");
@@ -236,6 +198,15 @@ impl Session {
     /// Statements as they stand, several of them, outside of everything.
     pub(super) fn script(&self, sql: &str) -> Result<(), Trouble> {
         self.run(self.client.batch_execute(sql))
+    }
+
+    /// The process of the server that answers: another one each time where a pooler stands between.
+    pub(super) fn server_process(&self) -> Result<Option<String>, Trouble> {
+        let said = self.run(self.client.simple_query("SELECT pg_backend_pid()"))?;
+        Ok(said.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        }))
     }
 
     async fn all_prepared(&self, calls: &[Call<'_>]) -> Result<Vec<Statement>, Error> {

@@ -6,7 +6,15 @@ use std::fmt;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
+use super::tls;
 use crate::store::StoreError;
+
+/// What to do about a pooler that lends connections for a transaction.
+pub(super) const SESSION_MODE: &str = "let Remint speak to PostgreSQL itself, or set `pool_mode = session` for its database \
+                                       in PgBouncer: a node holds few connections, and relies on each being one session";
+const STANDBY: &str = "no host takes writes: is the primary among those in the URL?";
+const PARAMETER: &str = "the pooler refuses what the URL says in `options`: leave it out, or name it in \
+                         `ignore_startup_parameters` of PgBouncer";
 
 /// A statement that failed.
 #[derive(Debug)]
@@ -29,6 +37,17 @@ impl Trouble {
     /// The database said nothing for too long.
     pub(super) fn silent() -> Self {
         Self::Lost("the database does not answer".to_owned())
+    }
+
+    /// This, where no connection came about. What the server says is told apart as ever; all else may be better next time.
+    pub(super) fn of_connecting(error: Error) -> Self {
+        if let Some(said) = error.as_db_error() {
+            let pooler = said.code() == &SqlState::PROTOCOL_VIOLATION && said.message().contains("startup parameter");
+            return if pooler { Self::Lost(format!("{}: {PARAMETER}", said.message())) } else { Self::from(error) };
+        }
+        let what = described(&error);
+        let advice = tls::advice(&error).or_else(|| what.contains("does not allow writes").then_some(STANDBY));
+        Self::Lost(advice.map_or_else(|| what.clone(), |advice| format!("{advice} ({what})")))
     }
 
     /// This, where it was a COMMIT that failed: only the database's own word is a word.
@@ -62,8 +81,7 @@ impl From<Trouble> for StoreError {
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         let Some(said) = error.as_db_error() else {
-            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            let what = format!("{error}{source}");
+            let what = described(&error);
             return if error.is_closed() || is_of_the_wire(&error) { Self::Lost(what) } else { Self::Refused(what) };
         };
         let (state, what) = (said.code(), format!("{} ({})", said.message(), said.code().code()));
@@ -76,6 +94,9 @@ impl From<Error> for Trouble {
                 tracing::warn!(what, "the database is busy");
                 Self::Failed(StoreError::Busy)
             }
+            SqlState::INVALID_SQL_STATEMENT_NAME | SqlState::DUPLICATE_PSTATEMENT => {
+                Self::Lost(format!("{what}: a pooler gives one connection to many? {SESSION_MODE}"))
+            }
             // A standby, or what was the primary: another connection may find the one that is.
             SqlState::READ_ONLY_SQL_TRANSACTION => Self::Lost(what),
             _ => match &state.code()[..2] {
@@ -85,6 +106,11 @@ impl From<Error> for Trouble {
             },
         }
     }
+}
+
+fn described(error: &Error) -> String {
+    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    format!("{error}{source}")
 }
 
 /// Whether it is the connection that failed, and not a value on this side of it.

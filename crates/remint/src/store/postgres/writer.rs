@@ -68,7 +68,7 @@ impl Writer {
     /// nobody writes, too.
     pub(super) fn look_at_the_feed(&mut self) -> Result<(), String> {
         self.looked = Stopwatch::start();
-        let looked = self.link.session().and_then(|session| {
+        let looked = session(&mut self.link, &mut self.queue).and_then(|session| {
             session.begin_one();
             let head = Reader { source: Source::Postgres(session), documents: &self.documents }.feed_head();
             session.leave();
@@ -116,7 +116,7 @@ impl Writer {
         if questions.is_empty() {
             return Vec::new();
         }
-        let session = match self.link.session() {
+        let session = match session(&mut self.link, &mut self.queue) {
             Ok(session) => session,
             Err(trouble) => {
                 let error = StoreError::from(trouble);
@@ -174,7 +174,7 @@ impl Writer {
     /// Everything of a batch in one transaction. An error is the whole batch's, and says that nothing is written, or that
     /// nobody knows.
     fn transaction(&mut self, all: &[&Changes]) -> Result<Outcome, Trouble> {
-        let session = self.link.session()?;
+        let session = session(&mut self.link, &mut self.queue)?;
         let outcome = attempt(session, &self.documents, all);
         if outcome.is_err() {
             session.leave();
@@ -182,6 +182,16 @@ impl Writer {
         self.queue.lost |= self.link.is_broken();
         outcome
     }
+}
+
+/// The session. Where it is another one than before, everybody hears that the store was lost and found before anything is
+/// asked on it: what is decided upon its answers is decided in doubt.
+fn session<'a>(link: &'a mut Link, queue: &mut Queue) -> Result<&'a Session, Trouble> {
+    let lent = link.session()?;
+    if lent.anew {
+        queue.found_again();
+    }
+    Ok(lent.session)
 }
 
 fn attempt(session: &Session, documents: &Documents, all: &[&Changes]) -> Result<Outcome, Trouble> {

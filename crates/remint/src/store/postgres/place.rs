@@ -1,0 +1,174 @@
+//! Where the database is and how it is spoken to, as a URL says it: to which of several hosts, in clear or not, for how
+//! long it is waited for. Never shows a password, never lets a node speak to a standby.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::tls;
+use crate::store::error::OpenError;
+
+/// Statements of rows by their keys: a table that has grown since its plan was made is still not read from end to end.
+const BY_KEY: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+
+/// What libpq calls that which is done here wherever there is TLS.
+const VERIFIED: [&str; 2] = ["sslmode=verify-full", "sslmode=verify-ca"];
+
+/// Where the database is, and how long it is waited for.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) config: Config,
+    pub(super) tls: MakeRustlsConnect,
+    pub(super) patience: Duration,
+    /// How often another connection took the place of the writer's.
+    era: Arc<AtomicU64>,
+}
+
+impl Place {
+    /// The place of `url`. `ca_file` holds who is believed to vouch for the database, in place of the system's
+    /// authorities.
+    pub(super) fn new(url: &str, ca_file: Option<&Path>, patience: Duration) -> Result<Self, OpenError> {
+        let mut config = config(url).map_err(|what| OpenError::BadUrl { what })?;
+        // Always: the name of a single host may come to mean a standby, where nothing can be written and what is read is
+        // of the past.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite).keepalives_idle(Duration::from_secs(10));
+        if config.get_application_name().is_none() {
+            config.application_name("remint");
+        }
+        let tls = tls::connector(config.get_ssl_mode(), ca_file)?;
+        Ok(Self { config, tls, patience, era: Arc::default() }.with_patience(patience))
+    }
+
+    /// The same place, waited for differently.
+    pub(super) fn with_patience(&self, patience: Duration) -> Self {
+        let mut place = Self { patience, ..self.clone() };
+        place.config.tcp_user_timeout(patience).connect_timeout((patience / 2).min(Duration::from_secs(2)));
+        place
+    }
+
+    /// What a session is told first, so that a statement that nobody waits for any more ends, and gives back what it
+    /// holds. Statements, and no parameters of the start: poolers refuse those.
+    pub(super) fn settings(&self) -> String {
+        let patience_ms = self.patience.as_millis().max(1);
+        let within = (patience_ms * 3 / 4).max(1); // the server's word is to come before its silence is one
+        format!(
+            "{BY_KEY}; SET statement_timeout = {within}; SET lock_timeout = {}; \
+             SET idle_in_transaction_session_timeout = {}",
+            (within / 2).max(1),
+            patience_ms * 2,
+        )
+    }
+
+    /// How often the writer's connection was another one: connections of an earlier era are not trusted any more.
+    pub(super) fn era(&self) -> u64 {
+        self.era.load(Ordering::SeqCst)
+    }
+
+    /// The writer's connection was lost, and there is another one.
+    pub(super) fn begin_era(&self) {
+        self.era.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Which database it is, for people; never a password.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.config.get_dbname().or(self.config.get_user()).unwrap_or("(unnamed)"))?;
+        for (i, host) in self.config.get_hosts().iter().enumerate() {
+            let before = if i == 0 { " at " } else { ", " };
+            match host {
+                Host::Tcp(name) => write!(f, "{before}{name}")?,
+                Host::Unix(path) => write!(f, "{before}{}", path.display())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `url` says, and where it does not say how to encrypt: TLS, but to this machine itself.
+pub(in crate::store) fn config(url: &str) -> Result<Config, String> {
+    let known = VERIFIED.iter().fold(url.to_owned(), |url, word| url.replace(word, "sslmode=require"));
+    let mut config: Config = known.parse().map_err(|error: tokio_postgres::Error| match error.into_source() {
+        Some(source) => source.to_string(),
+        None => "it is no URL of PostgreSQL".to_owned(),
+    })?;
+    if !says_sslmode(url) {
+        config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
+    }
+    Ok(config)
+}
+
+fn says_sslmode(url: &str) -> bool {
+    let settings = url.replace(" =", "=");
+    settings.split(['?', '&', ' ']).any(|setting| setting.starts_with("sslmode="))
+}
+
+/// Whether nothing of it leaves this machine.
+fn is_local(config: &Config) -> bool {
+    let loopback = |name: &str| name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let local = |host: &Host| match host {
+        Host::Tcp(name) => loopback(name),
+        Host::Unix(_) => true,
+    };
+    match config.get_hostaddrs() {
+        [] => config.get_hosts().iter().all(local),
+        addresses => addresses.iter().all(IpAddr::is_loopback),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(url: &str) -> SslMode {
+        config(url).unwrap().get_ssl_mode()
+    }
+
+    #[test]
+    fn clear_text_leaves_this_machine_only_where_the_url_says_so() {
+        for url in ["postgres://u@db.example/d", "postgres://u@127.0.0.1,10.0.0.1/d", "host=db.example user=u"] {
+            assert_eq!(mode(url), SslMode::Require, "{url}");
+        }
+        let nowhere = "host=localhost hostaddr=10.0.0.1 user=u";
+        assert_eq!(mode(nowhere), SslMode::Require, "the address is what is connected to");
+        for url in ["postgres://u@localhost/d", "postgres://u@127.0.0.1:1,[::1]:2/d", "host=/run/postgresql user=u"] {
+            assert_eq!(mode(url), SslMode::Disable, "{url}");
+        }
+        for (said, means) in [
+            ("disable", SslMode::Disable),
+            ("prefer", SslMode::Prefer),
+            ("require", SslMode::Require),
+            ("verify-ca", SslMode::Require),
+            ("verify-full", SslMode::Require),
+        ] {
+            for host in ["db.example", "localhost"] {
+                assert_eq!(mode(&format!("postgres://u@{host}/d?sslmode={said}")), means);
+                assert_eq!(mode(&format!("host={host} user=u sslmode={said}")), means);
+            }
+        }
+        assert_eq!(mode("host=db.example sslmode = disable"), SslMode::Disable);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_without_its_password() {
+        for url in ["postgres://u:hunter2@h/d?sslmode=maybe", "postgres://u:hunter2@h/d?sslrootcert=ca.pem"] {
+            let wrong = config(url).unwrap_err();
+            assert!(wrong.contains("ssl") && !wrong.contains("hunter2"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_standby_is_never_spoken_to() {
+        for said in ["", "?target_session_attrs=any", "?target_session_attrs=read-only"] {
+            let place = Place::new(&format!("postgres://u@127.0.0.1/d{said}"), None, Duration::from_secs(1)).unwrap();
+            assert_eq!(place.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        }
+    }
+}
