@@ -120,6 +120,7 @@ impl Pump {
         found.mark_unchanged();
         self.newest.send_replace(head);
         self.history.send_modify(|times| *times += 1);
+        tracing::info!(seq = head.seq, "the store was lost and found: whoever follows the feed comes back");
         Ok(true)
     }
 }

@@ -1,6 +1,7 @@
 //! The feed: a place is of the database, not of the node. What one node did is heard at every other, and a guard that loses
 //! its node goes on at another one without a gap.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use remint::feed::{Follower, Terms};
 use remint::store::{ApiById, BeforeCommit, FeedHead};
 use remint_core::change::Changes;
 use remint_core::event::{Concerns, Cursor, Event, Notice};
-use remint_core::feed::{FrameReader, Hello, Message};
+use remint_core::feed::{Frame, FrameReader, Hello, Message};
 use remint_core::id::SessionId;
 use remint_core::session::EndReason;
 use remint_guard::{Feed, OnLag, Reject, Standing, Verifier};
@@ -24,7 +25,7 @@ use crate::proxy::{Proxy, Wire};
 use crate::scene::{Scene, secret};
 
 /// A follower of one node, as its guard would be.
-struct Listening(Follower);
+struct Listening(Follower, VecDeque<Frame>);
 
 impl Listening {
     async fn at(scene: &Scene, last: Option<Cursor>) -> Self {
@@ -44,19 +45,22 @@ impl Listening {
             resumed: false,
             cursor: scene.app.hub.newest(),
         };
-        Self(scene.app.hub.follow(terms, last, hello, scene.clock.now()).await.unwrap())
+        let follower = scene.app.hub.follow(terms, last, hello, scene.clock.now()).await.unwrap();
+        Self(follower, VecDeque::new())
     }
 
     /// The next message that is no heartbeat; none where the stream ends.
     async fn next(&mut self) -> Option<Message> {
-        loop {
-            let frame = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("it is not silent")?;
-            let frames = FrameReader::default().push(frame.as_bytes()).unwrap();
-            match frames.first().map(|frame| Message::read(frame).unwrap()) {
-                Some(Message::Heartbeat(_)) | None => {}
-                Some(message) => return Some(message),
+        let listening = async {
+            loop {
+                match self.1.pop_front().map(|frame| Message::read(&frame).unwrap()) {
+                    Some(Message::Heartbeat(_)) => {}
+                    Some(message) => return Some(message),
+                    None => self.1.extend(FrameReader::default().push(self.0.next().await?.as_bytes()).unwrap()),
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, listening).await.expect("something is told")
     }
 
     async fn hello(&mut self) -> Hello {
@@ -149,7 +153,10 @@ async fn whoever_listens_when_the_database_is_lost_and_found_comes_back_and_hear
         listening.ended().await;
         let (place, _) = listening.ended().await;
         proxy.set(Wire::Down);
-        until("it is lost", async || scene.app.store.read(BeforeCommit(FeedHead)).await.err()).await;
+        for _ in 0..50 {
+            until("it is lost", async || scene.app.store.read(BeforeCommit(FeedHead)).await.err()).await;
+            tokio::time::sleep(Duration::from_millis(10)).await; // for some looks of the writer
+        }
         if lost {
             cluster.ask(&database, LOST); // as a standby may be, that another one is promoted from
         }

@@ -23,13 +23,13 @@ impl Node {
     pub(crate) async fn start(data: &Path, issuer: &str, database: &str) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_remint"))
             .args(["serve", "--listen=127.0.0.1:0", "--operations-listen=127.0.0.1:0", "--log-format=json"])
-            .args(["--logins-per-account=100000", "--logins-per-address=1000000", "--hashing-queue=1000"])
             .arg(format!("--public-url={issuer}"))
-            .arg(format!("--database={database}"))
             .arg("--data")
             .arg(data)
             .env_clear() // whatever is set where the tests run is no setting of theirs
             .env("REMINT_MASTER_KEY", MASTER_KEY)
+            .env("REMINT_DATABASE", database)
+            .envs([("REMINT_LOGINS_PER_ACCOUNT", "100000"), ("REMINT_LOGINS_PER_ADDRESS", "1000000")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
