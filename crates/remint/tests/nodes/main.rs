@@ -1,10 +1,6 @@
 //! Several nodes on one PostgreSQL: what one of them did holds at every other. Two servers in this process, each with a clock
 //! that the test moves, and servers as processes that are stopped and killed.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "scenes of tests: a failure is to panic, and what was measured is to be seen"
-)]
+#![expect(clippy::unwrap_used, reason = "a scene that cannot be set fails its test")]
 
 mod balancer;
 mod clocks;
