@@ -52,14 +52,14 @@ pub struct Bearer {
 
 impl Bearer {
     /// The account token: its only audience is the issuer.
-    pub fn account(app: &App, token: &str) -> Result<Self, Failure> {
-        let claims = app.mint.verify_account_token(token, app.clock.now())?;
+    pub async fn account(app: &App, token: &str) -> Result<Self, Failure> {
+        let claims = app.mint.verify_account_token(token, app.clock.now()).await??;
         Self::of_session(claims, Shown::AccountToken)
     }
 
     /// The account token, or one of any API of ours: for `/session/renew`.
     pub async fn account_or_api(app: &App, token: &str) -> Result<Self, Failure> {
-        let claims = app.mint.verify_own(token, &anyone(app).await?, app.clock.now())?;
+        let claims = app.mint.verify_own(token, &anyone(app).await?, app.clock.now()).await??;
         let account = claims.aud == [app.settings.issuer.as_str()];
         Self::of_session(claims, if account { Shown::AccountToken } else { Shown::ApiToken })
     }

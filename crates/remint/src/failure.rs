@@ -7,6 +7,7 @@ use remint_core::refusal::Refusal;
 
 use crate::account::password::PasswordError;
 use crate::account::throttle::Throttled;
+use crate::keyring::KeyringError;
 use crate::mint::MintError;
 use crate::store::StoreError;
 
@@ -34,6 +35,9 @@ pub enum Failure {
     /// The token was not minted.
     #[error(transparent)]
     Mint(#[from] MintError),
+    /// The keys cannot be used: whether there is one cannot be said.
+    #[error("the keys: {0}")]
+    Keys(KeyringError),
     /// Others were first eight times in a row.
     #[error("the same record is being changed by others: try again")]
     Contended,
@@ -60,6 +64,16 @@ pub struct SecondFactor {
     pub sent_to: String,
     /// How long the code is good, in seconds.
     pub expires_in: u64,
+}
+
+impl From<KeyringError> for Failure {
+    fn from(error: KeyringError) -> Self {
+        match error {
+            KeyringError::Store(error) => Self::Store(error),
+            KeyringError::Contended => Self::Contended,
+            error => Self::Keys(error),
+        }
+    }
 }
 
 impl From<Throttled> for Failure {

@@ -16,7 +16,7 @@ use crate::store::{ClientById, Held, Holding, TokenRevoked};
 /// (section 4). One that shows less than the record by now stands no more than at a guard: a new one can be had.
 pub async fn introspect(app: &App, api: &Api, token: &str) -> Result<Option<AccessClaims>, Failure> {
     let (audience, now) = ([api.audience.as_str().to_owned()], app.clock.now());
-    let Ok(claims) = app.mint.verify_own(token, &audience, now) else { return Ok(None) };
+    let Ok(claims) = app.mint.verify_own(token, &audience, now).await? else { return Ok(None) };
     let stands = match &claims.session {
         Some(session) => session_stands(app, &claims, session, now).await?,
         None => client_stands(app, &claims).await?,

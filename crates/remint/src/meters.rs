@@ -27,6 +27,8 @@ const COMMIT: &str = "remint_store_commit_duration_seconds";
 const KEY_AGE: &str = "remint_key_age_seconds";
 const KEY_PERIOD: &str = "remint_key_rotation_period_seconds";
 const IN_DOUBT: &str = "remint_in_doubt";
+const CLOCK: &str = "remint_clock_ahead_seconds";
+const DOES: &str = "remint_job_here";
 const BUILD: &str = "remint_build_info";
 const MEMORY: &str = "process_resident_memory_bytes";
 const FILES: &str = "process_open_fds";
@@ -75,6 +77,8 @@ pub fn describe() {
     describe_gauge!(KEY_AGE, Unit::Seconds, "How long a key has been in its state, by purpose and state.");
     describe_gauge!(KEY_PERIOD, Unit::Seconds, "How long a key is to sign.");
     describe_gauge!(IN_DOUBT, "1 while commits may be missing: after a start, a stall or a lost store.");
+    describe_gauge!(CLOCK, Unit::Seconds, "How far the clock is ahead of the database's, below zero behind, at least.");
+    describe_gauge!(DOES, "1 while this node does a job that one node does for all, by name.");
     describe_gauge!(BUILD, "1, with the version that runs.");
     describe_gauge!(MEMORY, Unit::Bytes, "Resident memory.");
     describe_gauge!(FILES, "Open file descriptors.");
@@ -129,6 +133,7 @@ fn outcome<T>(result: &Result<T, Failure>) -> &'static str {
         Failure::Refused(Refusal::InDoubt { .. }) => "in_doubt",
         Failure::Refused(_) | Failure::Request(_) | Failure::Token(_) | Failure::NoToken => "refused",
         Failure::Store(_)
+        | Failure::Keys(_)
         | Failure::Password(_)
         | Failure::Mint(_)
         | Failure::NoRefreshKey
@@ -145,6 +150,11 @@ pub fn purged(kind: &'static str, rows: u64) {
 /// Counts a message to a phone.
 pub fn message(outcome: &'static str) {
     counter!(MESSAGES, "outcome" => outcome).increment(1);
+}
+
+/// This node begins to do a job for all nodes, or ends.
+pub fn does(job: &'static str, does: bool) {
+    gauge!(DOES, "name" => job).set(u8::from(does));
 }
 
 /// A batch of commits is on the disk, or failed.
@@ -183,6 +193,7 @@ pub fn sample(app: &App) {
         gauge!(KEY_AGE, "purpose" => key.purpose.as_str(), "state" => key.state.as_str()).set(age);
     }
     let windows = remint_core::policy::Policy::refresh().windows(&app.settings.timing);
+    gauge!(CLOCK).set(app.store.database_time().map_or(0.0, |time| time.off(now).seconds()));
     gauge!(IN_DOUBT).set(u8::from(app.doubt.now(now, windows.parent)));
     process();
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest;
-use remint_core::claims::{AccessClaims, Expected, NothingExpected};
+use remint_core::claims::{AccessClaims, Expected};
 use remint_core::jwk::{Algorithm, KeyParts, SignError, SigningKey};
 use remint_core::jws::{self, TokenError, Typ};
 use remint_core::refusal::Refusal;
@@ -15,7 +15,7 @@ use remint_core::token::TokenClaims;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::entropy::Entropy;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, KeyringError};
 use crate::settings::Issuer;
 
 /// Why no token was minted.
@@ -129,22 +129,36 @@ impl Mint {
         Ok(())
     }
 
-    /// Verifies a token that this server minted and that came back to it, for any of `audiences`: against the keys of
-    /// the keyring, in the profile of RFC 9068, without leeway. Whether its session lives is not looked at.
+    /// Verifies a token that this installation minted and that came back to it, for any of `audiences`: against the keys
+    /// of the keyring, in the profile of RFC 9068, without leeway. A key that is not known is looked for before it is
+    /// called unknown. Whether its session lives is not looked at.
     ///
     /// # Errors
-    /// [`TokenError`].
-    pub fn verify_own(&self, token: &str, audiences: &[String], now: Timestamp) -> Result<AccessClaims, TokenError> {
-        let expected = Expected::new(&self.0.issuer, audiences).map_err(|NothingExpected| TokenError::WrongAudience)?;
-        expected.accept(token, &self.0.keyring.verification_keys(), now)
+    /// [`KeyringError`], where it cannot be said whether the token is good; within, [`TokenError`], where it is not.
+    pub async fn verify_own(
+        &self,
+        token: &str,
+        audiences: &[String],
+        now: Timestamp,
+    ) -> Result<Result<AccessClaims, TokenError>, KeyringError> {
+        let Ok(expected) = Expected::new(&self.0.issuer, audiences) else { return Ok(Err(TokenError::WrongAudience)) };
+        let accepted = || expected.accept(token, &self.0.keyring.verification_keys(), now);
+        match accepted() {
+            Err(TokenError::UnknownKey { .. }) if self.0.keyring.look().await? => Ok(accepted()),
+            said => Ok(said),
+        }
     }
 
     /// Verifies an account token: one whose audience is the issuer. A token for an api is refused.
     ///
     /// # Errors
-    /// [`TokenError`].
-    pub fn verify_account_token(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
-        self.verify_own(token, &self.0.account, now)
+    /// As those of [`Self::verify_own`].
+    pub async fn verify_account_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Result<AccessClaims, TokenError>, KeyringError> {
+        self.verify_own(token, &self.0.account, now).await
     }
 }
 
@@ -311,7 +325,7 @@ mod tests {
     async fn a_minted_token_verifies_under_the_published_keys_and_is_an_access_token() {
         let scene = Scene::new().await;
         let minted = scene.mint.access_token(&claims(1, NOW), Algorithm::Es256).unwrap();
-        let read = scene.mint.verify_own(minted.token.reveal(), &audience(), NOW).unwrap();
+        let read = scene.mint.verify_own(minted.token.reveal(), &audience(), NOW).await.unwrap().unwrap();
         assert_eq!((read.exp, read.sub.len()), (minted.expires_at.secs(), 22));
         assert_eq!(read.rest["nickname"], "ada");
         let header = minted.token.reveal().split('.').next().unwrap();
@@ -357,11 +371,11 @@ mod tests {
         let first = scene.token(&claims(1, NOW));
         let kid = scene.mint.keyring().signer(Algorithm::Es256).unwrap().kid().to_string();
         scene.mint.keyring().withdraw(&kid, &Doer::server()).await.unwrap();
-        let refused = scene.mint.verify_own(first.reveal(), &audience(), NOW);
+        let refused = scene.mint.verify_own(first.reveal(), &audience(), NOW).await.unwrap();
         assert!(matches!(refused, Err(TokenError::UnknownKey { .. })));
         let second = scene.token(&claims(1, NOW));
         assert_ne!(second, first);
-        assert!(scene.mint.verify_own(second.reveal(), &audience(), NOW).is_ok());
+        assert!(scene.mint.verify_own(second.reveal(), &audience(), NOW).await.unwrap().is_ok());
     }
 
     #[tokio::test]
@@ -369,7 +383,7 @@ mod tests {
         let scene = Scene::new().await;
         let token = scene.token(&claims(1, NOW));
         scene.mint.keyring().rotate(Purpose::Sign(Algorithm::Es256), true, &Doer::server()).await.unwrap();
-        assert!(scene.mint.verify_own(token.reveal(), &audience(), NOW).is_ok());
+        assert!(scene.mint.verify_own(token.reveal(), &audience(), NOW).await.unwrap().is_ok());
         assert_ne!(scene.token(&claims(1, NOW)), token);
     }
 
@@ -377,15 +391,27 @@ mod tests {
     async fn a_token_for_an_api_is_no_account_token_and_an_expired_one_is_nothing() {
         let scene = Scene::new().await;
         let for_api = scene.token(&claims(1, NOW));
-        assert_eq!(scene.mint.verify_account_token(for_api.reveal(), NOW).err(), Some(TokenError::WrongAudience));
+        assert_eq!(
+            scene.mint.verify_account_token(for_api.reveal(), NOW).await.unwrap().err(),
+            Some(TokenError::WrongAudience)
+        );
         let issuer: Issuer = ISSUER.parse().unwrap();
         let account = claims_of(&user("ada"), Target::Issuer(issuer.audience()), 1, NOW);
         let account = scene.token(&account);
-        assert!(scene.mint.verify_account_token(account.reveal(), NOW).is_ok());
-        assert_eq!(scene.mint.verify_own(account.reveal(), &audience(), NOW).err(), Some(TokenError::WrongAudience));
+        assert!(scene.mint.verify_account_token(account.reveal(), NOW).await.unwrap().is_ok());
+        assert_eq!(
+            scene.mint.verify_own(account.reveal(), &audience(), NOW).await.unwrap().err(),
+            Some(TokenError::WrongAudience)
+        );
         let late = NOW.plus(Policy::rolling().life());
-        assert_eq!(scene.mint.verify_own(for_api.reveal(), &audience(), late).err(), Some(TokenError::Expired));
-        assert_eq!(scene.mint.verify_own(for_api.reveal(), &[], NOW).err(), Some(TokenError::WrongAudience));
+        assert_eq!(
+            scene.mint.verify_own(for_api.reveal(), &audience(), late).await.unwrap().err(),
+            Some(TokenError::Expired)
+        );
+        assert_eq!(
+            scene.mint.verify_own(for_api.reveal(), &[], NOW).await.unwrap().err(),
+            Some(TokenError::WrongAudience)
+        );
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! When the server may judge, and when it must not: the in-doubt rule. A commit that was lost, or a request that was
-//! held up, must not turn an honest user into a thief. Decides only about doubt, never about a token.
+//! held up, must not turn an honest user into a thief; nor must a clock that is off. Decides only about doubt, never about
+//! a token.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,7 +9,9 @@ use std::time::Duration;
 use remint_core::time::Timestamp;
 use tokio::sync::watch;
 
+use crate::app::App;
 use crate::clock::{Clock, Stopwatch};
+use crate::store::Off;
 
 /// How often the process proves to itself that it is running.
 const TICK: Duration = Duration::from_secs(1);
@@ -107,6 +110,35 @@ pub async fn watch(doubt: Doubt, clock: Clock, mut lost_and_found: watch::Receiv
         }
         doubt.ticks(after);
         (stopwatch, before) = (Stopwatch::start(), after);
+    }
+}
+
+/// How the clock of this node stands to that of the database, where it is off by more than half of what the clocks of two
+/// nodes may lie apart: so no two nodes are further apart than that.
+pub fn clock_off(app: &App) -> Option<Off> {
+    let off = app.store.database_time()?.off(app.clock.now());
+    (off.by() > app.settings.timing.clock_skew / 2).then_some(off)
+}
+
+/// Says when the clock is off, and when it is right again, until it is dropped. A node that is not ready may still be asked:
+/// as long as its clock is off it judges nobody.
+pub async fn watch_clock(app: App) {
+    let mut known = false;
+    loop {
+        let found = clock_off(&app);
+        if let Some(off) = found {
+            app.doubt.arises(app.clock.now());
+            if !known {
+                tracing::error!(
+                    ahead_secs = off.seconds(),
+                    "the clock is off the database's: not ready until it is set (NTP)"
+                );
+            }
+        } else if known {
+            tracing::warn!("the clock is right again: in doubt for one window");
+        }
+        known = found.is_some();
+        tokio::time::sleep(TICK).await;
     }
 }
 

@@ -20,9 +20,6 @@ use crate::listen::{Limits, Listener, Server};
 use crate::traces::{NoTraces, Traces};
 use crate::{control, http, jobs, ready, telemetry};
 
-/// How often the keyring is asked what is due.
-const KEYRING_EVERY: Duration = Duration::from_secs(30);
-
 /// How long a command on the control socket may take: to check a large data file, or to end many sessions. Nobody waits
 /// for it whose own deadline is shorter, and no single commit waits for longer than the store lets it.
 const COMMAND_TIME: Duration = Duration::from_secs(600);
@@ -163,8 +160,9 @@ impl House {
         let lost_and_found = app.store.lost_and_found();
         house.jobs.spawn(ready::watch(app.doubt.clone(), app.clock.clone(), lost_and_found));
         house.jobs.spawn(jobs::upkeep::run());
-        house.jobs.spawn(jobs::purge::run(app.clone()));
-        house.jobs.spawn(tend_keys(app));
+        house.jobs.spawn(ready::watch_clock(app.clone()));
+        house.jobs.spawn(jobs::lease::alone(app.clone(), "purge", jobs::purge::run));
+        house.jobs.spawn(jobs::lease::alone(app, "keys", jobs::keys::run));
         Ok(house)
     }
 
@@ -204,15 +202,5 @@ impl House {
         let _ = std::fs::remove_file(control::socket_path(&self.app.settings.data));
         self.app.store.clone().close().await;
         tracing::info!("stopped");
-    }
-}
-
-/// Rotates keys when they are due.
-async fn tend_keys(app: App) {
-    loop {
-        if let Err(error) = app.keyring.tick(app.clock.now()).await {
-            tracing::error!(%error, "the keyring could not be tended: the keys in use stay");
-        }
-        tokio::time::sleep(KEYRING_EVERY).await;
     }
 }

@@ -26,6 +26,7 @@ use crate::lines::{Lines, Writing};
 use crate::listen::{Drain, Peer, bounded};
 use crate::meters;
 use crate::proxies::Proxies;
+use crate::ready::clock_off;
 use crate::store::{FeedHead, StoreError};
 
 /// The header that names a request in the log and in its answer.
@@ -204,18 +205,20 @@ pub fn operations(app: App, drain: Drain) -> Router {
         .route("/metrics", get(metrics))
 }
 
-/// Ready is who can answer: the store can be read and takes commits, and the end has not begun.
+/// Ready is who can answer: the store can be read and takes commits, the clock is that of the other nodes, and the end has
+/// not begun.
 async fn readiness(app: &App, drain: &Drain) -> Response {
-    let (status, text) = if drain.has_begun() {
-        (StatusCode::SERVICE_UNAVAILABLE, "going down\n")
+    let not_ready = if drain.has_begun() {
+        Some("going down\n".to_owned())
+    } else if let Err(error) = works(app).await {
+        tracing::warn!(%error, "not ready: the store does not answer");
+        Some("the store does not answer\n".to_owned())
     } else {
-        match works(app).await {
-            Ok(()) => (StatusCode::OK, "ready\n"),
-            Err(error) => {
-                tracing::warn!(%error, "not ready: the store does not answer");
-                (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
-            }
-        }
+        clock_off(app).map(|off| format!("the clock is {off} the database's: set it (NTP)\n"))
+    };
+    let (status, text) = match not_ready {
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+        None => (StatusCode::OK, "ready\n".to_owned()),
     };
     (status, [(CACHE_CONTROL, "no-store")], text).into_response()
 }

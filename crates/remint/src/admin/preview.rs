@@ -52,6 +52,7 @@ async fn shown(app: &App, client: &Client, user: &User) -> Result<(Value, Option
     let Some(api) = app.store.read(ApiFor(audience.clone())).await? else {
         return Err(AdminError::not_found("api", audience));
     };
+    app.keyring.look_for_signer(api.algorithm).await.map_err(Failure::from)?;
     let now = app.clock.now();
     let session = imagined(client, user, now);
     let by = Issuing { issuer: app.settings.issuer.as_str(), quantum: app.settings.timing.quantum, now };

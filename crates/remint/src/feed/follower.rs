@@ -12,8 +12,8 @@ use remint_core::id::{Audience, ClientId};
 use remint_core::ledger::MAX_LEEWAY;
 use remint_core::rev::Rev;
 use remint_core::time::Timestamp;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 
 use super::{BATCH, Batch, Hub};
 use crate::clock::Stopwatch;
@@ -35,6 +35,7 @@ pub struct Follower {
     store: Store,
     terms: Terms,
     batches: broadcast::Receiver<Arc<Batch>>,
+    history: watch::Receiver<u64>,
     /// The place up to which it was told; while a snapshot is under way, the place that it will be the state at.
     place: Cursor,
     /// Frames that are due.
@@ -73,7 +74,9 @@ impl Hub {
         mut hello: Hello,
         now: Timestamp,
     ) -> Result<Follower, StoreError> {
-        let batches = self.batches.subscribe(); // before the read: nothing falls in between
+        // Before the read: nothing falls in between.
+        let (mut history, batches) = (self.history.clone(), self.batches.subscribe());
+        history.mark_unchanged();
         let known = match last {
             Some(last) => self.store.read(FeedAt(last.seq)).await?.filter(|known| *known == last),
             None => None,
@@ -87,6 +90,7 @@ impl Hub {
             store: self.store.clone(),
             terms,
             batches,
+            history,
             place: known.unwrap_or(hello.cursor),
             due: VecDeque::from([feed::hello(&hello)]),
             stage: known.map_or_else(|| Stage::Past(past()), |_| Stage::Behind),
@@ -98,9 +102,12 @@ impl Hub {
 
 impl Follower {
     /// The next frame, or a heartbeat where none left for so long; `None` when the server closes, when the table cannot
-    /// be read, and when the credential is not what it was.
+    /// be read, when it may be another table by now, and when the credential is not what it was.
     pub async fn next(&mut self) -> Option<String> {
         loop {
+            if self.history.has_changed().unwrap_or(true) {
+                return None;
+            }
             if self.admitted.elapsed() >= self.terms.heartbeat && !self.is_admitted().await {
                 return None;
             }
@@ -115,11 +122,14 @@ impl Follower {
             }
             match self.stage {
                 Stage::Past(_) | Stage::Behind => self.read_on().await.inspect_err(unreadable).ok()?,
-                Stage::Live => match tokio::time::timeout(left, self.batches.recv()).await {
-                    Err(_) => {} // the heartbeat is due
-                    Ok(Ok(batch)) => self.tell(&batch),
-                    Ok(Err(RecvError::Lagged(_))) => self.stage = Stage::Behind,
-                    Ok(Err(RecvError::Closed)) => return None,
+                Stage::Live => tokio::select! {
+                    () = tokio::time::sleep(left) => {} // the heartbeat is due
+                    _ = self.history.changed() => return None,
+                    batch = self.batches.recv() => match batch {
+                        Ok(batch) => self.tell(&batch),
+                        Err(RecvError::Lagged(_)) => self.stage = Stage::Behind,
+                        Err(RecvError::Closed) => return None,
+                    },
                 },
             }
         }

@@ -48,6 +48,8 @@ pub struct Hub {
     store: Store,
     batches: broadcast::Sender<Arc<Batch>>,
     newest: watch::Receiver<Cursor>,
+    /// Changes when the store was lost and found: another database may answer now, that lacks what was told.
+    history: watch::Receiver<u64>,
 }
 
 impl Hub {
@@ -56,8 +58,11 @@ impl Hub {
         let head = store.read(FeedHead).await?;
         let (batches, _) = broadcast::channel(BEHIND);
         let (newest_in, newest) = watch::channel(head);
-        tokio::spawn(pump(store.clone(), head, batches.clone(), newest_in));
-        Ok(Self { store, batches, newest })
+        let (history_in, history) = watch::channel(0);
+        let found = store.lost_and_found();
+        let pump = Pump { store: store.clone(), batches: batches.clone(), newest: newest_in, history: history_in };
+        tokio::spawn(pump.run(found));
+        Ok(Self { store, batches, newest, history })
     }
 
     /// The newest place.
@@ -66,28 +71,57 @@ impl Hub {
     }
 }
 
-/// Reads what the store appended, and tells the followers.
-async fn pump(store: Store, head: Cursor, batches: broadcast::Sender<Arc<Batch>>, newest: watch::Sender<Cursor>) {
-    let (mut grew, mut seq) = (store.feed_grew(), head.seq);
-    loop {
-        match store.read(FeedAfter { seq, limit: BATCH }).await {
-            Ok(entries) if !entries.is_empty() => {
-                let Some(batch) = Batch::of(entries) else { continue };
-                seq = batch.cursor.seq;
-                newest.send_replace(batch.cursor);
-                drop(batches.send(Arc::new(batch))); // nobody follows: nobody is told
-            }
-            Ok(_) => {
-                if grew.changed().await.is_err() {
-                    return;
+/// Reads what the store appended, whichever node did, and tells the followers.
+struct Pump {
+    store: Store,
+    batches: broadcast::Sender<Arc<Batch>>,
+    newest: watch::Sender<Cursor>,
+    history: watch::Sender<u64>,
+}
+
+impl Pump {
+    /// Until the store is closed.
+    async fn run(self, mut found: watch::Receiver<u64>) {
+        let mut grew = self.store.feed_grew();
+        loop {
+            let read = match found.has_changed() {
+                Ok(false) => self.tell().await,
+                Ok(true) => self.begin_anew(&mut found).await,
+                Err(_) => return,
+            };
+            match read {
+                Ok(true) => {}
+                Ok(false) => tokio::select! {
+                    grew = grew.changed() => if grew.is_err() { return },
+                    _ = found.changed() => found.mark_changed(),
+                },
+                Err(StoreError::Closed) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the feed cannot be read");
+                    tokio::time::sleep(RETRY).await;
                 }
             }
-            Err(StoreError::Closed) => return,
-            Err(error) => {
-                tracing::error!(%error, "the feed cannot be read");
-                tokio::time::sleep(RETRY).await;
-            }
         }
+    }
+
+    /// Tells what is new; false where nothing is.
+    async fn tell(&self) -> Result<bool, StoreError> {
+        let seq = self.newest.borrow().seq;
+        let Some(batch) = Batch::of(self.store.read(FeedAfter { seq, limit: BATCH }).await?) else { return Ok(false) };
+        self.newest.send_replace(batch.cursor);
+        drop(self.batches.send(Arc::new(batch))); // nobody follows: nobody is told
+        Ok(true)
+    }
+
+    /// From the head of the feed as it is now. Whoever follows is sent away, and comes back with the place that it knows:
+    /// where that is none of this history any more, it gets a snapshot.
+    async fn begin_anew(&self, found: &mut watch::Receiver<u64>) -> Result<bool, StoreError> {
+        let head = self.store.read(FeedHead).await?;
+        found.mark_unchanged();
+        self.newest.send_replace(head);
+        self.history.send_modify(|times| *times += 1);
+        tracing::info!(seq = head.seq, "the store was lost and found: whoever follows the feed comes back");
+        Ok(true)
     }
 }
 

@@ -11,8 +11,8 @@ use remint_core::id::{ClientId, SessionId, UserId};
 use remint_core::refusal::Refusal;
 use remint_core::session::EndReason;
 use serde_json::json;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 
 use super::Batch;
 use crate::app::App;
@@ -75,6 +75,7 @@ pub struct Watcher {
     bearer: Bearer,
     of: (SessionId, UserId, ClientId),
     batches: broadcast::Receiver<Arc<Batch>>,
+    history: watch::Receiver<u64>,
     /// The version of the record that the page was told.
     cv: u64,
     /// Frames that are due.
@@ -89,7 +90,9 @@ impl Watcher {
     /// Begins to watch the session of `bearer`; one that is over is refused.
     pub async fn open(app: &App, bearer: Bearer) -> Result<Self, Failure> {
         let place = app.page_streams.take(bearer.sid)?;
-        let batches = app.hub.batches.subscribe(); // before the read: nothing falls in between
+        // Before the read: nothing falls in between.
+        let (mut history, batches) = (app.hub.history.clone(), app.hub.batches.subscribe());
+        history.mark_unchanged();
         let held = bearer.holding(app).await?;
         gate::stands(&held.user, &held.client, &held.session, app.clock.now())?;
         Ok(Self {
@@ -97,6 +100,7 @@ impl Watcher {
             of: (bearer.sid, held.user.id, held.client.id.clone()),
             bearer,
             batches,
+            history,
             cv: held.user.cv,
             due: VecDeque::from([claims_changed(held.user.cv)]),
             over: false,
@@ -124,11 +128,15 @@ impl Watcher {
                 }
                 continue;
             }
-            match tokio::time::timeout(left, self.batches.recv()).await {
-                Err(_) => {} // the sign of life is due
-                Ok(Ok(batch)) if !batch.events.iter().any(|told| self.is_concerned(&told.event)) => {}
-                Ok(Ok(_) | Err(RecvError::Lagged(_))) => self.look().await,
-                Ok(Err(RecvError::Closed)) => return None,
+            let batch = tokio::select! {
+                () = tokio::time::sleep(left) => continue, // the sign of life is due
+                changed = self.history.changed() => changed.map(|()| None).map_err(|_| RecvError::Closed),
+                batch = self.batches.recv() => batch.map(Some),
+            };
+            match batch {
+                Ok(Some(batch)) if !batch.events.iter().any(|told| self.is_concerned(&told.event)) => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => self.look().await,
+                Err(RecvError::Closed) => return None,
             }
         }
     }

@@ -149,7 +149,7 @@ async fn issued(
     let wanted = Wanted { account: client.first_party, ..vouched.wanted.clone() };
     let mut issued = issue::for_session(app, permit, &wanted, now).await?;
     if matches!(session.continuity, Continuity::Refresh(_)) {
-        issued = issued.with_refresh(refresh::head(app, session)?, client, session, now);
+        issued = issued.with_refresh(refresh::head(app, session).await?, client, session, now);
     }
     if let Some(cookie) = cookie {
         issued = issued.with_cookie(Proof::Session(cookie), session, now);

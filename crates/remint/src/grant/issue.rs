@@ -312,7 +312,9 @@ fn audience<'a>(app: &App, client: &'a Client, resource: Option<&Audience>) -> R
     client.apis.iter().find(|api| *api == resource).map(To::Api).ok_or(Refusal::UnknownResource)
 }
 
+/// The api, once there is a key for its tokens: the node that made the api has made that before.
 async fn api_for(app: &App, audience: &Audience) -> Result<Arc<Api>, Failure> {
-    let api = app.store.read(ApiFor(audience.clone())).await?;
-    api.ok_or(Failure::Refused(Refusal::UnknownResource))
+    let api = app.store.read(ApiFor(audience.clone())).await?.ok_or(Refusal::UnknownResource)?;
+    app.keyring.look_for_signer(api.algorithm).await?;
+    Ok(api)
 }

@@ -436,7 +436,7 @@ pub(super) async fn tokens(
         return Ok(issued.with_cookie(Proof::Session(cookie), session, now));
     }
     if session.rev == Rev::NEW && matches!(session.continuity, Continuity::Refresh(_)) {
-        return Ok(issued.with_refresh(refresh::head(app, session)?, client, session, now));
+        return Ok(issued.with_refresh(refresh::head(app, session).await?, client, session, now));
     }
     Ok(issued)
 }

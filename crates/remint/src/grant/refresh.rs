@@ -67,6 +67,7 @@ async fn answered(
     kind: Kind,
 ) -> Result<Issued, Failure> {
     let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
+    app.keyring.look_for(token.kid()).await?; // here: where the token is proved nobody may wait
     let wanted = wanted.clone();
     let asked = Arc::new(Asked { client: client.id.clone(), token, from, interactive, wanted, kind });
     let Granted { held, answer } = match at_once(app, &asked).await? {
@@ -77,7 +78,7 @@ async fn answered(
     let permit = gate::may_issue(&held.user, &held.client, &held.session, kind, now)?;
     let issued = issue::for_session(app, permit, &asked.wanted, now).await?;
     if answer == Answer::WithHead {
-        return Ok(issued.with_refresh(head(app, &held.session)?, &held.client, &held.session, now));
+        return Ok(issued.with_refresh(head(app, &held.session).await?, &held.client, &held.session, now));
     }
     Ok(issued)
 }
@@ -250,8 +251,9 @@ fn answer(Decided { held, decision, permitted }: Decided) -> Result<Granted, Fai
 }
 
 /// The refresh token of the row's head.
-pub fn head(app: &App, session: &Session) -> Result<RefreshText, Failure> {
+pub async fn head(app: &App, session: &Session) -> Result<RefreshText, Failure> {
     let Continuity::Refresh(chain) = &session.continuity else { return Err(Refusal::WrongMac.into()) };
+    app.keyring.look_for(chain.kid).await?;
     let key = app.keyring.refresh_key(chain.kid).ok_or(Failure::NoRefreshKey)?;
     Ok(RefreshText::of(&refresh::derive(chain.kid, &key, session.sid, &chain.salt, chain.head)))
 }

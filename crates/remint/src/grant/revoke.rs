@@ -28,7 +28,7 @@ pub async fn revoke(app: &App, client: &Client, presented: &str, doer: &Doer) ->
     if let Ok(token) = presented.parse::<RefreshToken>() {
         return revoke_refresh(app, client, &token, doer).await;
     }
-    let Ok(claims) = app.mint.verify_own(presented, &anyone(app).await?, app.clock.now()) else {
+    let Ok(claims) = app.mint.verify_own(presented, &anyone(app).await?, app.clock.now()).await? else {
         return Ok(()); // not ours, or expired: nothing is left to end
     };
     if claims.client_id.as_deref() != Some(client.id.as_str()) {
@@ -42,6 +42,7 @@ pub async fn revoke(app: &App, client: &Client, presented: &str, doer: &Doer) ->
 }
 
 async fn revoke_refresh(app: &App, client: &Client, token: &RefreshToken, doer: &Doer) -> Result<(), Failure> {
+    app.keyring.look_for(token.kid()).await?;
     let found = app.store.read(Holding(token.sid())).await?;
     let genuine = refresh::prove(app, token, found.as_ref());
     match (genuine, found) {

@@ -8,8 +8,12 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 
-/// `GET /oauth2/jwks`: cacheable for as long as a next key is published before it signs.
+/// `GET /oauth2/jwks`: cacheable for as long as a next key is published before it signs. Whoever looks for the key of a
+/// token that another node has just signed finds it. Where the store does not answer, no node has made one.
 pub async fn jwks(State(app): State<App>) -> Response {
+    if let Err(error) = app.keyring.look().await {
+        tracing::warn!(%error, "the key set is answered as it was known");
+    }
     let max_age = format!("public, max-age={}", app.settings.keys.jwks_max_age.as_secs());
     let headers = [
         (CACHE_CONTROL, max_age.as_str()),

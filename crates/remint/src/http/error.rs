@@ -140,6 +140,7 @@ fn wire(failure: &Failure, refusal: fn(&Refusal) -> Wire) -> Wire {
         Failure::Token(_) | Failure::NoToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
         Failure::Password(PasswordError::Overloaded { .. } | PasswordError::Failed)
         | Failure::Store(_)
+        | Failure::Keys(_)
         | Failure::NotSent
         | Failure::Contended => UNAVAILABLE,
         Failure::NoSender => (StatusCode::NOT_IMPLEMENTED, "not_supported"),
@@ -158,9 +159,11 @@ fn retry_after(failure: &Failure) -> Option<Duration> {
             | Refusal::InDoubt { retry_after },
         ) => Some(*retry_after),
         Failure::Password(PasswordError::Overloaded { retry_after }) => Some(*retry_after),
-        Failure::Store(_) | Failure::Contended | Failure::NotSent | Failure::Password(PasswordError::Failed) => {
-            Some(SOON)
-        }
+        Failure::Store(_)
+        | Failure::Keys(_)
+        | Failure::Contended
+        | Failure::NotSent
+        | Failure::Password(PasswordError::Failed) => Some(SOON),
         Failure::Mint(MintError::NoKey { .. } | MintError::NotSigned) | Failure::NoRefreshKey => Some(SOON),
         Failure::Refused(_)
         | Failure::Request(_)
@@ -209,7 +212,7 @@ fn respond(failure: &Failure, (status, code): Wire, challenge: Option<String>) -
 /// The cause's own text. What went wrong inside is the operator's to know.
 fn described(failure: &Failure) -> String {
     match failure {
-        Failure::Store(_) => "the store cannot answer just now: try again".to_owned(),
+        Failure::Store(_) | Failure::Keys(_) => "the store cannot answer just now: try again".to_owned(),
         Failure::Mint(MintError::NoKey { .. } | MintError::NotSigned)
         | Failure::Password(PasswordError::Unusable)
         | Failure::NoRefreshKey => "the server cannot answer this just now: try again later".to_owned(),

@@ -54,7 +54,7 @@ impl FromRequestParts<App> for Account {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, BearerError> {
         if let Some(token) = bearer(&parts.headers)? {
-            let bearer = Bearer::account(app, token)?;
+            let bearer = Bearer::account(app, token).await?;
             from_own_page(app, &parts.headers, &bearer).await?;
             return Ok(Self(bearer));
         }
@@ -112,7 +112,7 @@ pub async fn open(
 /// So a cookie that was planted is never adopted (row 74).
 pub(super) async fn already_here(app: &App, method: &Method, headers: &HeaderMap, client: &Client) -> Option<Bearer> {
     if let Some(token) = bearer(headers).ok()? {
-        return Bearer::account(app, token).ok();
+        return Bearer::account(app, token).await.ok();
     }
     origin::check_cookie(headers, method, app, client).ok()?;
     let shown = cookie::of_client(headers, Jar::Session, &client.id).ok()??.session().ok()?;

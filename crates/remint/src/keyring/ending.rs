@@ -42,9 +42,10 @@ impl Keyring {
     }
 
     /// How long after the withdrawal of a key a session derived with it may still be committed: a request that had taken
-    /// the key has one server deadline to order its commit, and the commit as long again to be written.
+    /// the key has one server deadline to order its commit, and the commit as long again to be written. Where there are
+    /// other nodes, their clocks may lie apart, and they hear of the withdrawal a moment later.
     fn in_flight(&self) -> Duration {
-        2 * self.0.timing.server_deadline
+        2 * (self.0.timing.server_deadline + self.0.timing.clock_skew)
     }
 
     async fn end_sessions_derived_with(&self, kid: MacKeyId, now: Timestamp) -> Result<u64, KeyringError> {
@@ -72,7 +73,7 @@ impl Keyring {
     async fn forget_secret(&self, key: Key) -> Result<(), KeyringError> {
         let done = Key { sealed: Sealed::from_bytes(Vec::new()), ..key };
         self.0.store.commit(Changes::none().write(Row::Key(done))).await?;
-        self.adopt(&self.0.store.read(Keys).await?)
+        self.read().await.map(drop)
     }
 }
 

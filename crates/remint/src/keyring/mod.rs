@@ -1,11 +1,12 @@
 //! The keys of an installation: made, sealed, announced, rotated, withdrawn. Reads never wait: they see the ring as it
-//! stood at the last change. Never signs (that is the mint's), never shows a private half.
+//! stood at the last change, whichever node made it. Never signs (that is the mint's), never shows a private half.
 
 mod ending;
 mod master;
 mod ring;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use zeroize::Zeroizing;
 
 pub use self::master::{BadMasterKey, MasterKey};
 use self::ring::Ring;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::entropy::Entropy;
 use crate::settings::KeyLives;
 use crate::store::{Commit, Keys, LongestLife, Store, StoreError};
@@ -91,6 +92,8 @@ struct Inner {
     ring: ArcSwap<Ring>,
     /// Held by whoever changes keys: one change at a time on this node.
     turn: Mutex<()>,
+    /// Held by whoever reads keys to put them into use; since when the last reading that came to an end was under way.
+    reading: Mutex<Option<Stopwatch>>,
     /// Held by whoever ends the sessions of withdrawn keys.
     sweep: Mutex<()>,
 }
@@ -153,14 +156,17 @@ impl Keyring {
         lives: KeyLives,
         timing: Timing,
     ) -> Result<Self, KeyringError> {
+        let changed = store.configuration_changed(); // before the read: nothing falls in between
         let mut rows = store.read(Keys).await?;
         for _ in 0..MAX_CONFLICTS {
             if rows.iter().any(|key| key.purpose == Purpose::Refresh) {
                 let ring = ArcSwap::from_pointee(Ring::open(rows, &master)?);
                 let dummy = MacKey::from_bytes(&entropy.bytes());
-                let (turn, sweep) = (Mutex::default(), Mutex::default());
-                let inner = Inner { store, master, clock, entropy, lives, timing, dummy, ring, turn, sweep };
-                return Ok(Self(Arc::new(inner)));
+                let (turn, reading, sweep) = (Mutex::default(), Mutex::default(), Mutex::default());
+                let inner = Inner { store, master, clock, entropy, lives, timing, dummy, ring, turn, reading, sweep };
+                let inner = Arc::new(inner);
+                watch::begin(&inner, changed);
+                return Ok(Self(inner));
             }
             let workshop = Workshop { master: &master, entropy: &entropy, now: clock.now() };
             let mut first = Changes::none();
@@ -322,8 +328,7 @@ impl Keyring {
     ) -> Result<T, KeyringError> {
         let _turn = self.0.turn.lock().await;
         for _ in 0..MAX_CONFLICTS {
-            let rows = self.0.store.read(Keys).await?;
-            self.adopt(&rows)?;
+            let rows = self.read().await?;
             let lives = self.lives().await?;
             let (plans, outcome) = decide(&rows, &lives)?;
             if plans.iter().all(|(_, plan)| plan.is_empty()) {
@@ -331,7 +336,7 @@ impl Keyring {
             }
             let changes = self.changes(&rows, plans, &lives, entry.at).await?;
             if let Commit::Done { .. } = self.0.store.commit(changes.audit(entry.clone())).await? {
-                self.adopt(&self.0.store.read(Keys).await?)?;
+                self.read().await?;
                 return Ok(outcome);
             }
         }

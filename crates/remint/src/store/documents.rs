@@ -37,8 +37,8 @@ pub struct Documents {
 
 /// How many commits have touched the tables of clients and apis. A question takes it before its snapshot begins: what it
 /// then reads is at least that new, and good for every question of the same age.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Age(u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Age(u64);
 
 impl Age {
     /// As a database keeps it that several nodes write to.

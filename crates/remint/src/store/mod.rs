@@ -8,6 +8,7 @@
 mod append;
 mod ask;
 mod audit;
+mod database_time;
 mod documents;
 mod error;
 mod lists;
@@ -43,6 +44,8 @@ pub use ask::{
     Users,
 };
 pub use audit::{AuditLog, Audited};
+pub use database_time::{DatabaseTime, Off};
+pub use documents::Age;
 pub use error::{OpenError, StoreError};
 pub use lists::{Named, SessionsListed, UsersCalled, UsersListed};
 pub use migrate::LATEST as LATEST_SCHEMA;
@@ -134,6 +137,8 @@ struct Inner {
     writer: Mutex<Option<JoinHandle<()>>>,
     feed_grew: watch::Receiver<u64>,
     found: watch::Receiver<u64>,
+    age: watch::Receiver<Age>,
+    database_time: watch::Receiver<Option<DatabaseTime>>,
 }
 
 /// Who answers questions.
@@ -189,9 +194,12 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let (feed_grew, feed_receiver) = watch::channel(0);
         let (found, found_receiver) = watch::channel(0);
+        let (age, age_receiver) = watch::channel(Age::default());
+        let (time, database_time) = watch::channel(None);
         let (sender, orders) = sync_channel(queue);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let (reading, writer) = open(Queue { orders, waiting: Arc::clone(&waiting), feed_grew, found, lost: false })?;
+        let waits = Arc::clone(&waiting);
+        let (reading, writer) = open(Queue { orders, waiting: waits, feed_grew, found, age, time, lost: false })?;
         Ok(Self(Arc::new(Inner {
             reading,
             orders: RwLock::new(Some(sender)),
@@ -199,6 +207,8 @@ impl Store {
             writer: Mutex::new(Some(writer)),
             feed_grew: feed_receiver,
             found: found_receiver,
+            age: age_receiver,
+            database_time,
         })))
     }
 
@@ -291,6 +301,22 @@ impl Store {
     /// older than what was answered.
     pub fn lost_and_found(&self) -> watch::Receiver<u64> {
         self.0.found.clone()
+    }
+
+    /// Whether other nodes may write to it too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0.reading, Reading::Postgres(_))
+    }
+
+    /// Changes, a tenth of a second later at most, when clients, apis or keys were changed, by whatever node. Where no
+    /// other node can, it never does.
+    pub fn configuration_changed(&self) -> watch::Receiver<Age> {
+        self.0.age.clone()
+    }
+
+    /// What time it is by the database, which all nodes share; none where there are no others. Asked ten times a second.
+    pub fn database_time(&self) -> Option<DatabaseTime> {
+        *self.0.database_time.borrow()
     }
 
     /// Closes the store for all its clones: commits that wait are written and answered, the log is moved into the data

@@ -13,6 +13,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::Commit;
 use super::ask::{Question, Reader};
+use super::database_time::DatabaseTime;
+use super::documents::Age;
 use super::error::StoreError;
 use crate::clock::Stopwatch;
 
@@ -140,6 +142,10 @@ pub(super) struct Queue {
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) feed_grew: watch::Sender<u64>,
     pub(super) found: watch::Sender<u64>,
+    /// How old clients, apis and keys are, where other nodes may change them.
+    pub(super) age: watch::Sender<Age>,
+    /// What time it is by the database, where it has a clock of its own.
+    pub(super) time: watch::Sender<Option<DatabaseTime>>,
     /// The database failed, and no commit has succeeded since.
     pub(super) lost: bool,
 }
@@ -180,9 +186,9 @@ impl Queue {
     }
 }
 
-/// Whether clients or apis are among what is written.
+/// Whether clients, apis or keys are among what is written: what nodes keep in memory.
 pub(super) fn touches_documents(changes: &Changes) -> bool {
-    let document = |key: &RowKey| matches!(key, RowKey::Client(_) | RowKey::Api(_));
-    let writes = changes.writes.iter().any(|row| matches!(row, Row::Client(_) | Row::Api(_)));
+    let document = |key: &RowKey| matches!(key, RowKey::Client(_) | RowKey::Api(_) | RowKey::Key(_));
+    let writes = changes.writes.iter().any(|row| matches!(row, Row::Client(_) | Row::Api(_) | Row::Key(_)));
     writes || changes.deletes.iter().any(|(key, _)| document(key))
 }

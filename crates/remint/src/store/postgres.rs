@@ -59,7 +59,7 @@ pub(super) fn open(
     let writing = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
         let begun = pooler::none_between(&near).and_then(|()| schema::migrate(&far, seed)).and_then(|()| {
             let mut writer = Writer::new(Link::leading(near), documents, options, queue);
-            writer.look_at_the_feed().map_err(|what| OpenError::Refused { place: far.to_string(), what })?;
+            writer.look().map_err(|what| OpenError::Refused { place: far.to_string(), what })?;
             Ok(writer)
         });
         match begun {

@@ -48,6 +48,11 @@ impl Stage {
         self.curtain.store(true, Ordering::Relaxed);
     }
 
+    /// Whether everybody is to leave.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.curtain.load(Ordering::Relaxed)
+    }
+
     /// For the next life.
     pub(crate) fn open(&self) {
         self.curtain.store(false, Ordering::Relaxed);
@@ -192,7 +197,7 @@ pub(crate) async fn latest_kept(people: &mut [Person], port: u16) {
 
 impl Person {
     async fn live(&mut self, http: &Http) {
-        while !self.stage.curtain.load(Ordering::Relaxed) {
+        while !self.stage.is_closed() {
             if let Err(Lost) = self.step(http).await {
                 return;
             }

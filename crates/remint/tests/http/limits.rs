@@ -9,6 +9,7 @@ use axum::body::Body;
 use futures_util::future::join_all;
 use http::{Method, Request};
 use remint::app::DATA_FILE;
+use remint::clock::Clock;
 use remint::listen::{Limits, Listener, Peer, Server};
 use remint::serve::House;
 use remint::{control, telemetry};
@@ -161,7 +162,8 @@ async fn a_closed_store_is_no_answer_either() {
 
 #[tokio::test]
 async fn ready_is_only_who_can_write_and_again_when_he_can() {
-    let scene = Scene::new().await;
+    let scene = Scene::with(|settings| settings.timing.clock_skew = LONG).await;
+    scene.clock.set(Clock::system().now()); // a database has a clock of its own
     with_fault(&scene);
     let router = telemetry::operations(scene.app.clone(), scene.app.drain.clone());
     let ready =

@@ -90,7 +90,7 @@ impl Guarded {
 async fn administrator(app: &App, headers: &HeaderMap, caller: &Caller) -> Result<By, Failure> {
     let token = bearer(headers)?.ok_or(Failure::NoToken)?;
     let admin = app.settings.issuer.admin().to_string();
-    let claims = app.mint.verify_own(token, &[admin], app.clock.now())?;
+    let claims = app.mint.verify_own(token, &[admin], app.clock.now()).await??;
     let (id, jti, scope) = own(&claims)?;
     let client = app.store.read(ClientById(id)).await?.ok_or(Refusal::ClientDisabled)?;
     if client.disabled {

@@ -9,6 +9,7 @@ use remint_core::change::RowKey;
 use remint_core::event::{Cursor, Notice};
 use remint_core::id::{SessionId, UserId};
 use remint_core::rev::Rev;
+use remint_core::time::Timestamp;
 
 use super::batch::{Batch, Needs, Tally};
 use super::column::Column;
@@ -19,6 +20,7 @@ use super::trouble::Trouble;
 use crate::store::append::{self, event_columns};
 use crate::store::ask::{cursor, decoded, no_feed_head};
 use crate::store::audit;
+use crate::store::documents::Age;
 use crate::store::error::StoreError;
 use crate::store::record::{Answer, BadColumn, Param, Record};
 use crate::store::rows;
@@ -303,6 +305,29 @@ impl<'a> Counters<'a> {
         }
         all
     }
+}
+
+/// What a node looks at again and again.
+pub(super) struct Seen {
+    /// Where the feed stands.
+    pub(super) seq: u64,
+    /// How old clients, apis and keys are.
+    pub(super) age: Age,
+    /// What time it is.
+    pub(super) now: Timestamp,
+}
+
+/// Looks.
+pub(super) fn seen(session: &Session) -> Result<Seen, Trouble> {
+    const LOOK: &str = "SELECT h.seq, d.age, (EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000000)::BIGINT AS now \
+                        FROM feed_head AS h JOIN document_age AS d ON d.one = h.one WHERE h.one = 1";
+    let found = session.rows(LOOK, &[])?;
+    let row = found.first().ok_or_else(|| Trouble::Failed(no_feed_head()))?;
+    let seen = |record: &mut Record<'_>| {
+        let (seq, age, now) = (record.int("seq")?, record.int("age")?, record.time("now")?);
+        Ok(Seen { seq, age: Age::stored(age), now })
+    };
+    decoded("feed_head", Record::of(Answer::Postgres(row)), seen).map_err(Trouble::Failed)
 }
 
 /// Where the feed stands, locked last of all: every node that appends waits here for the one before.

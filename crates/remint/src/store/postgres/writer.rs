@@ -13,17 +13,18 @@ use remint_core::event::Cursor;
 use super::batch::{Needs, Verdict};
 use super::link::Link;
 use super::session::Session;
-use super::statements::{self, append, write};
+use super::statements::{self, Seen, append, write};
 use super::trouble::Trouble;
 use crate::clock::Stopwatch;
 use crate::meters;
 use crate::store::ask::{Reader, Source};
+use crate::store::database_time::DatabaseTime;
 use crate::store::documents::Documents;
 use crate::store::error::StoreError;
 use crate::store::order::{Answered, Asked, Order, Queue, Wanted, touches_documents};
 use crate::store::{Commit, StoreOptions};
 
-/// How often the feed is looked at for what other nodes appended.
+/// How often the database is looked at for what other nodes did.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a batch is run at most.
 const TRIES: u32 = 8;
@@ -45,7 +46,7 @@ impl Writer {
         Self { link, documents, options, queue, looked: Stopwatch::start() }
     }
 
-    /// Commits what comes in until nobody can send any more and all of it is answered; looks at the feed meanwhile.
+    /// Commits what comes in until nobody can send any more and all of it is answered; looks at the database meanwhile.
     pub(super) fn run(mut self) {
         loop {
             let until = LOOK_EVERY.saturating_sub(self.looked.elapsed());
@@ -56,7 +57,7 @@ impl Writer {
             }
             let known = self.queue.lost;
             if self.looked.elapsed() >= LOOK_EVERY
-                && let Err(error) = self.look_at_the_feed()
+                && let Err(error) = self.look()
                 && !known
             {
                 tracing::warn!(error, "the database cannot be reached; it is tried again until it can be");
@@ -64,20 +65,23 @@ impl Writer {
         }
     }
 
-    /// Tells where the feed stands, whoever appended to it. So a connection that was lost is noticed and made anew while
-    /// nobody writes, too.
-    pub(super) fn look_at_the_feed(&mut self) -> Result<(), String> {
+    /// Tells where the feed stands and how old what nodes keep in memory is, whoever changed them, and what time it is by
+    /// the database. So a connection that was lost is noticed and made anew while nobody writes, too.
+    pub(super) fn look(&mut self) -> Result<(), String> {
         self.looked = Stopwatch::start();
         let looked = session(&mut self.link, &mut self.queue).and_then(|session| {
             session.begin_one();
-            let head = Reader { source: Source::Postgres(session), documents: &self.documents }.feed_head();
+            let asked = Stopwatch::start();
+            let seen = statements::seen(session).map(|seen| (seen, asked.elapsed()));
             session.leave();
-            head.map_err(Trouble::Failed)
+            seen
         });
         match looked {
-            Ok(head) => {
-                let grew = *self.queue.feed_grew.borrow() != head.seq;
-                self.queue.succeeded(grew.then_some(head.seq));
+            Ok((Seen { seq, age, now }, took)) => {
+                self.queue.time.send_replace(Some(DatabaseTime::told(now, took)));
+                let grew = *self.queue.feed_grew.borrow() != seq;
+                self.queue.succeeded(grew.then_some(seq));
+                self.queue.age.send_if_modified(|known| std::mem::replace(known, age) != age);
                 Ok(())
             }
             Err(trouble) => {
