@@ -41,9 +41,10 @@ pub struct Documents {
 pub struct Age(u64);
 
 impl Age {
-    /// As a database keeps it that several nodes write to.
-    pub(super) const fn stored(number: i64) -> Self {
-        Self(number.unsigned_abs())
+    /// As a database keeps it that several nodes write to. In a later era another database may answer, which lacks the last
+    /// changes of the one before and counts from there: whatever it says is younger.
+    pub(super) const fn stored(number: i64, era: u64) -> Self {
+        Self((era << 40) | number.unsigned_abs())
     }
 }
 

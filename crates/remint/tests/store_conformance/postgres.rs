@@ -101,6 +101,25 @@ async fn a_client_that_one_node_changed_is_never_answered_from_the_memory_of_ano
 }
 
 #[tokio::test]
+async fn a_database_that_lacks_the_last_changes_is_not_taken_for_the_one_before() {
+    let at = PostgresDatabase::new();
+    let (here, there) = (at.open(), at.open());
+    let pv = async |store: &Store| store.read(ClientById(client("demo").id)).await.unwrap().unwrap().pv;
+    done(&here, Changes::none().write(Row::Client(client("demo")))).await;
+    let first = pv(&there).await;
+    let changed = |pv, rev| Changes::none().write(Row::Client(Client { pv, rev, ..client("demo") }));
+    done(&here, changed(first + 1, Rev::from_stored(1))).await;
+    assert_eq!(pv(&there).await, first + 1);
+    // when a standby takes over that had not received the last change, and another one counts as many
+    at.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'remint'");
+    at.ask("UPDATE document_age SET age = age - 1");
+    let elsewhere = at.open();
+    done(&elsewhere, changed(first + 2, Rev::from_stored(2))).await;
+    done(&there, new_user(1)).await; // so that the writer has met the new one
+    assert_eq!(pv(&there).await, first + 2);
+}
+
+#[tokio::test]
 async fn what_one_node_appends_to_the_feed_wakes_the_other() {
     let at = PostgresDatabase::new();
     let (here, there) = (at.open(), at.open());

@@ -46,7 +46,8 @@ impl Link {
         if anew && self.leads {
             self.place.begin_era();
         }
-        (self.era, self.was_there) = (era, true);
+        (self.era, self.was_there) = (if self.leads { self.place.era() } else { era }, true);
+        session.begins_in(self.era);
         Ok(Lent { session: self.session.insert(session), anew })
     }
 

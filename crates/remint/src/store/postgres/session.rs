@@ -48,6 +48,7 @@ pub(in crate::store) struct Session {
     /// Rows that were fetched together, for as long as their snapshot lasts.
     fetched: RefCell<HashMap<RowKey, Option<Rc<Row>>>>,
     broken: Cell<bool>,
+    era: Cell<u64>,
 }
 
 impl Session {
@@ -78,7 +79,18 @@ impl Session {
             scope: Cell::new(Scope::None),
             fetched: RefCell::default(),
             broken: Cell::new(false),
+            era: Cell::new(0),
         })
+    }
+
+    /// The era that it began in.
+    pub(super) fn era(&self) -> u64 {
+        self.era.get()
+    }
+
+    /// It began in this era.
+    pub(super) fn begins_in(&self, era: u64) {
+        self.era.set(era);
     }
 
     /// Whether it is of no use any more.
@@ -122,7 +134,7 @@ impl Session {
     }
 
     fn begun(&self, age: &Row) -> Result<Age, Error> {
-        let age = Age::stored(age.try_get(0)?);
+        let age = Age::stored(age.try_get(0)?, self.era.get());
         self.scope.set(Scope::Snapshot(age));
         Ok(age)
     }

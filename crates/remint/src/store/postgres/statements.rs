@@ -325,7 +325,7 @@ pub(super) fn seen(session: &Session) -> Result<Seen, Trouble> {
     let row = found.first().ok_or_else(|| Trouble::Failed(no_feed_head()))?;
     let seen = |record: &mut Record<'_>| {
         let (seq, age, now) = (record.int("seq")?, record.int("age")?, record.time("now")?);
-        Ok(Seen { seq, age: Age::stored(age), now })
+        Ok(Seen { seq, age: Age::stored(age, session.era()), now })
     };
     decoded("feed_head", Record::of(Answer::Postgres(row)), seen).map_err(Trouble::Failed)
 }
