@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Method;
-use remint::clock::Clock;
+use remint::clock::{Clock, Stopwatch};
 use remint::feed::{Follower, Terms};
 use remint::store::{ApiById, BeforeCommit, FeedHead};
 use remint_core::change::Changes;
@@ -250,6 +250,27 @@ async fn a_guard_hears_at_one_node_what_another_did_and_misses_nothing_when_its_
     scene.is_refused(&third.0).await;
     scene.verifier.verify(&stays.0).await.unwrap();
     assert_eq!(scene.verifier.standing(), Some(Standing::Fresh));
+}
+
+/// How long it takes is printed, and never asserted: `cargo nextest run -p remint --test nodes --no-capture each_revocation`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_revocation_at_one_node_is_heard_by_a_guard_that_listens_to_another() {
+    const REVOCATIONS: usize = 40;
+    let scene = Guarded::new(|feed| feed).await;
+    let mut took = Vec::new();
+    for _ in 0..REVOCATIONS {
+        let (token, account) = scene.token(&scene.pair.a).await;
+        end(&scene.pair.a, &account).await;
+        let since = Stopwatch::start();
+        while scene.verifier.verify(&token).await.is_ok() {
+            assert!(since.elapsed() < PATIENCE, "it is never heard");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        took.push(since.elapsed());
+    }
+    took.sort_unstable();
+    let (half, nearly_all) = (took[REVOCATIONS / 2], took[REVOCATIONS * 99 / 100]);
+    eprintln!("from the answer at one node to the refusal at a guard on another: p50 {half:?}, p99 {nearly_all:?}");
 }
 
 #[tokio::test]
