@@ -19,6 +19,7 @@ mod record;
 mod rows;
 mod sqlite;
 mod take;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,6 +51,7 @@ pub use past::{ChallengesOver, CounterLimits, FeedForgotten, SessionEnd, Session
 pub use record::{BadColumn, Field, Param, Record};
 pub use sqlite::{BadBackup, Examined, copy_of, examine, raise};
 pub use take::Counted;
+pub use transfer::{BadWhereabouts, MoveError, Moved, Progress, Tally, Whereabouts, relocate};
 
 /// How the store works. The defaults fit a server with a million sessions.
 #[derive(Clone, Debug)]

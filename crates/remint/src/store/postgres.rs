@@ -1,13 +1,14 @@
 //! Where PostgreSQL differs: connections, what is asked on them and how they fail. Several nodes write to one database; all
 //! that one of them relies on is locked, or counted when it is written. Nothing here waits for a caller within a transaction.
 
+mod alone;
 mod batch;
 mod column;
 mod link;
 mod place;
 mod pooler;
 mod reading;
-mod schema;
+pub(super) mod schema;
 mod session;
 mod statements;
 mod tables;
@@ -29,10 +30,12 @@ use place::Place;
 use reading::Pool;
 use writer::Writer;
 
-pub(super) use column::field;
-pub(super) use place::config;
+pub(super) use alone::Alone;
+pub(super) use column::{Column, Kind, field, text};
+pub(super) use place::{config, named};
 pub(super) use reading::Reading;
 pub(super) use session::Session;
+pub(super) use trouble::Trouble;
 
 /// How long a question may take that scans. Whoever asks it is in no hurry.
 const SCAN_PATIENCE: Duration = Duration::from_secs(60);

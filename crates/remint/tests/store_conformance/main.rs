@@ -15,6 +15,7 @@ mod proxy;
 mod samples;
 mod settling;
 mod sqlite;
+mod transfer;
 
 use std::path::PathBuf;
 

@@ -96,7 +96,7 @@ pub fn examine(path: &Path) -> Result<Examined, BadBackup> {
         return Err(self::damaged(path, said.join("; ")));
     }
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).map_err(damaged);
-    let marked = migrate::is_backup(&connection).map_err(damaged)?;
+    let marked = migrate::has_table(&connection, migrate::BACKUP_MARK).map_err(damaged)?;
     let taken_at = if marked {
         number(&format!("SELECT taken_at FROM {}", migrate::BACKUP_MARK))?
     } else {
