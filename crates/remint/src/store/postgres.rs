@@ -7,6 +7,7 @@ mod column;
 mod link;
 mod place;
 mod pooler;
+mod raise;
 mod reading;
 pub(super) mod schema;
 mod session;
@@ -33,8 +34,11 @@ use writer::Writer;
 pub(super) use alone::Alone;
 pub(super) use column::{Column, Kind, field, text};
 pub(super) use place::{config, named};
+pub use raise::raise_database;
 pub(super) use reading::Reading;
+pub use schema::Step;
 pub(super) use session::Session;
+pub(super) use statements::AGE;
 pub(super) use trouble::Trouble;
 
 /// How long a question may take that scans. Whoever asks it is in no hurry.
@@ -51,7 +55,6 @@ pub(super) fn open(
     let patience = options.longest_wait.clamp(Duration::from_millis(100), remint_core::policy::SERVER_DEADLINE);
     let near = Place::new(url, options.database_ca_file.as_deref(), patience)?;
     let far = near.with_patience(SCAN_PATIENCE);
-    pooler::none_between(&near)?;
     let documents = Arc::new(Documents::new());
     let reading = Reading {
         readers: Pool::start("store-reader", options.readers, &near, &documents),
@@ -61,11 +64,13 @@ pub(super) fn open(
     let place = near.to_string();
     let refused = |what: String| OpenError::Refused { place: place.clone(), what };
     let writing = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-        let begun = schema::migrate(&far, seed).and_then(|()| {
-            let mut writer = Writer::new(Link::leading(near), documents, options, queue);
-            writer.look_at_the_feed().map_err(|what| OpenError::Refused { place: far.to_string(), what })?;
-            Ok(writer)
-        });
+        let begun = pooler::none_between(&near)
+            .and_then(|()| schema::migrate(&far, &options.later_steps, seed))
+            .and_then(|()| {
+                let mut writer = Writer::new(Link::leading(near), documents, options, queue);
+                writer.look_at_the_feed().map_err(|what| OpenError::Refused { place: far.to_string(), what })?;
+                Ok(writer)
+            });
         match begun {
             Ok(writer) => {
                 let _ = told.send(Ok(())); // whoever opened it waits

@@ -110,7 +110,7 @@ fn home() -> PathBuf {
 }
 
 /// Who is to run the server, where it is not whoever runs the tests.
-fn user(home: &Path) -> Option<u32> {
+pub(crate) fn user(home: &Path) -> Option<u32> {
     let me = std::fs::metadata("/proc/self").map_or_else(|_| std::fs::metadata(home).unwrap().uid(), |of| of.uid());
     (me == 0).then_some(NOBODY)
 }
@@ -121,7 +121,8 @@ fn lock_file(path: &Path) -> File {
     file
 }
 
-fn program(home: &Path, name: &str) -> Command {
+/// One of PostgreSQL's programs, as whoever may run it.
+pub(crate) fn program(home: &Path, name: &str) -> Command {
     let there = Path::new(PROGRAMS).join(name);
     let mut program = Command::new(if there.exists() { there } else { name.into() });
     program.current_dir(home).stdin(Stdio::null()).stdout(Stdio::null());

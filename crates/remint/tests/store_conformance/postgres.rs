@@ -126,6 +126,37 @@ async fn connections_that_the_database_ends_are_made_anew_and_nobody_notices() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_decided_on_another_connection_than_before_is_decided_after_the_loss_was_told() {
+    let at = PostgresDatabase::new();
+    let store = at.open();
+    for round in 1..=5 {
+        at.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'remint'");
+        let found = store.lost_and_found();
+        let (told, _) = store.settle(UserById(uid(1)), move |_| (Changes::none(), *found.borrow())).await.unwrap();
+        assert_eq!(told, round);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_leave_their_connections_when_the_writer_has_another_one() {
+    let at = PostgresDatabase::new();
+    let store = at.open();
+    let ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'remint'";
+    let processes = || at.ask(&format!("SELECT pid {ours}"));
+    let asked = || join_all((0..64).map(|n| store.read(UserById(uid(n)))));
+    asked().await;
+    let before = processes();
+    assert_eq!(at.ask(&format!("SELECT pg_terminate_backend(pid) {ours} AND query LIKE '%feed_head%'")), ["t"]);
+    bounded(store.lost_and_found().changed()).await.unwrap();
+    bounded(async {
+        while processes().iter().any(|process| before.contains(process)) {
+            assert!(asked().await.iter().all(Result::is_ok), "and nobody notices");
+        }
+    })
+    .await;
+}
+
 /// A store whose wire to its database a test can break, and one that has a sound one.
 async fn through_a_proxy(at: &PostgresDatabase, longest_wait: Duration) -> (Proxy, Store, Store) {
     let proxy = Proxy::to(Cluster::shared().port()).await;

@@ -1,4 +1,4 @@
-//! A wire between a store and its database that a test can cut, at a COMMIT too, or fall silent.
+//! A wire between a store and its database that a test can cut, at a COMMIT too, that may be slow or fall silent.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -15,6 +15,8 @@ pub(crate) enum Wire {
     BreaksBeforeCommit,
     /// It breaks when the answer to a COMMIT is to be carried back.
     BreaksAfterCommit,
+    /// It carries everything, and takes its time for each piece.
+    Slow,
     /// It carries nothing, and nobody is told.
     Silent,
     /// Nobody can connect, and who is connected is cut off.
@@ -55,6 +57,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, wire: Arc<Mutex<Wir
     let (mut from_client, mut from_server) = ([0; 16 << 10], [0; 16 << 10]);
     let mut committing = false;
     let mut look = tokio::time::interval(std::time::Duration::from_millis(5));
+    let late = std::time::Duration::from_millis(50);
     loop {
         let now = *wire.lock().unwrap();
         if now == Wire::Down {
@@ -64,6 +67,9 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, wire: Arc<Mutex<Wir
             _ = look.tick() => {}
             read = client.read(&mut from_client), if now != Wire::Silent => {
                 let Ok(bytes @ 1..) = read else { return };
+                if now == Wire::Slow {
+                    tokio::time::sleep(late).await;
+                }
                 let said = &from_client[..bytes];
                 committing = said.windows(7).any(|part| part == b"COMMIT\0");
                 let broken = committing && *wire.lock().unwrap() == Wire::BreaksBeforeCommit;
@@ -73,6 +79,9 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, wire: Arc<Mutex<Wir
             }
             read = server.read(&mut from_server), if now != Wire::Silent => {
                 let Ok(bytes @ 1..) = read else { return };
+                if now == Wire::Slow {
+                    tokio::time::sleep(late).await;
+                }
                 let broken = committing && *wire.lock().unwrap() == Wire::BreaksAfterCommit;
                 if broken || client.write_all(&from_server[..bytes]).await.is_err() {
                     return;

@@ -189,11 +189,10 @@ impl Session {
         })
     }
 
-    /// Commits what was written. Where the answer does not come, nobody knows what became of it. No limit of the server's
-    /// ends a COMMIT that waits for a standby: it would say that all is well, and show to others what may yet be lost.
+    /// Commits what was written. Where the answer does not come, nobody knows what became of it.
     pub(in crate::store) fn commit(&self) -> Result<(), Trouble> {
         self.scope.set(Scope::None);
-        self.run(self.client.batch_execute("SET LOCAL statement_timeout = 0; COMMIT")).map_err(Trouble::of_commit)
+        self.run(self.client.batch_execute("COMMIT")).map_err(Trouble::of_commit)
     }
 
     /// The rows of a statement that is asked too seldom to be kept.
