@@ -99,7 +99,7 @@ enum Command {
         /// The file, which must not be there
         file: PathBuf,
     },
-    /// Put a backup into a data directory without data, and say what may have revived
+    /// Put a backup in the place of lost data, and say what may have revived
     Restore(commands::backup::Restore),
     /// Move an installation whose server is stopped: from a data file into a database, or back
     Migrate(commands::migrate::Migrate),

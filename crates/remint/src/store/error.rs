@@ -146,6 +146,14 @@ pub enum OpenError {
         /// Why.
         what: String,
     },
+    /// Somebody else is connected to the database, and must not be.
+    #[error("the database {place} is in use ({by}): stop its nodes and close every other connection to it first")]
+    InUse {
+        /// Which database.
+        place: String,
+        /// By whom.
+        by: String,
+    },
     /// There are tables in the database, and none of them is ours.
     #[error("the database {place} holds tables of another program: name an empty database")]
     ForeignTables {

@@ -110,14 +110,6 @@ pub enum MoveError {
     /// The target is not empty.
     #[error("{0} holds data already, and nothing is overwritten: name an empty database, or a file that is not there")]
     NotEmpty(String),
-    /// Somebody else is connected to the database.
-    #[error("{place} is in use ({by}): stop its nodes and close every other connection to it first")]
-    InUse {
-        /// Which database.
-        place: String,
-        /// By whom.
-        by: String,
-    },
     /// Two migrations into one target.
     #[error("another migration into {0} is under way: wait for its end")]
     UnderWay(String),

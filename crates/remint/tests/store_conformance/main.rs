@@ -16,6 +16,7 @@ mod samples;
 mod settling;
 mod sqlite;
 mod transfer;
+mod upgrade;
 
 use std::path::PathBuf;
 

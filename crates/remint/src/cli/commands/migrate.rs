@@ -113,7 +113,6 @@ impl From<MoveError> for CliError {
             MoveError::NothingThere(_) => Self::new(Exit::NotFound, error),
             MoveError::NotEmpty(_) => Self::usage(error),
             MoveError::Open(_)
-            | MoveError::InUse { .. }
             | MoveError::UnderWay(_)
             | MoveError::Unlike { .. }
             | MoveError::Failed { .. }

@@ -10,7 +10,6 @@ use super::pooler;
 use super::session::Session;
 use super::trouble::Trouble;
 use crate::store::error::OpenError;
-use crate::store::transfer::MoveError;
 
 /// How long a single statement of such work may take.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -32,7 +31,7 @@ pub(in crate::store) struct Alone {
 }
 
 impl Alone {
-    pub(in crate::store) fn at(url: &str, ca_file: Option<&Path>) -> Result<Self, MoveError> {
+    pub(in crate::store) fn at(url: &str, ca_file: Option<&Path>) -> Result<Self, OpenError> {
         let place = Place::new(url, ca_file, Duration::from_secs(10))?;
         pooler::none_between(&place)?;
         let place = place.with_patience(PATIENCE);
@@ -44,7 +43,7 @@ impl Alone {
                 break;
             }
             if look == LOOKS {
-                return Err(MoveError::InUse { place: place.to_string(), by });
+                return Err(OpenError::InUse { place: place.to_string(), by });
             }
             std::thread::sleep(BETWEEN);
         }

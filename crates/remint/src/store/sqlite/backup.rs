@@ -15,7 +15,7 @@ use crate::store::migrate;
 
 /// Versions of users and clients that tokens may have shown after the copy was taken are far below what they are raised
 /// by: a number that a token out there carries is never given again.
-const RAISED_BY: i64 = 1 << 20;
+pub(in crate::store) const RAISED_BY: i64 = 1 << 20;
 
 /// Writes everything as it stands into the file at `to`, which must be there and be empty; `now` is kept in the copy.
 /// Readers and the writer go on: what they commit meanwhile is not in the copy.

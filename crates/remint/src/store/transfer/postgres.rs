@@ -8,14 +8,18 @@ use tokio_postgres::types::ToSql;
 
 use super::{MARK, MoveError, Shape, Side, Target, UNFINISHED, Values, behind, shapes};
 use crate::store::error::{OpenError, StoreError};
-use crate::store::postgres::{Alone, Column, Kind, Session, Trouble, field, schema, text};
+use crate::store::postgres::schema::Found;
+use crate::store::postgres::{AGE, Alone, Column, Kind, Session, Trouble, field, schema, text};
 use crate::store::record::Param;
 
-const TABLES: &str = "SELECT table_name::TEXT FROM information_schema.tables WHERE table_schema = current_schema()";
+const TABLES: &str = "SELECT table_name::TEXT FROM information_schema.tables WHERE table_schema = current_schema() \
+                      AND table_type = 'BASE TABLE'";
 
 const COLUMNS: &str = "SELECT c.table_name::TEXT, c.column_name::TEXT, c.data_type::TEXT, \
       CASE WHEN k.column_name IS NULL THEN '' ELSE 'key' END \
     FROM information_schema.columns AS c \
+    JOIN information_schema.tables AS b \
+      ON b.table_schema = c.table_schema AND b.table_name = c.table_name AND b.table_type = 'BASE TABLE' \
     LEFT JOIN (information_schema.table_constraints AS t JOIN information_schema.key_column_usage AS k \
         USING (constraint_schema, constraint_name, table_schema, table_name)) \
       ON t.constraint_type = 'PRIMARY KEY' AND k.table_schema = c.table_schema AND k.table_name = c.table_name \
@@ -26,9 +30,6 @@ const COLUMNS: &str = "SELECT c.table_name::TEXT, c.column_name::TEXT, c.data_ty
 const NUMBERED: &str = "SELECT 'SELECT setval(pg_get_serial_sequence(''' || table_name || ''', ''' || column_name || \
       '''), MAX(' || column_name || ')) FROM ' || table_name \
     FROM information_schema.columns WHERE table_schema = current_schema() AND is_identity = 'YES'";
-
-/// What nodes keep in memory of an earlier database at this place is not good for this one.
-const AGE: &str = "UPDATE document_age SET age = age + 1 + FLOOR(RANDOM() * 1000000000)::BIGINT WHERE one = 1";
 
 /// Only one migration at a time goes into a database.
 const ONE_AT_A_TIME: &str = "SELECT CASE WHEN pg_try_advisory_xact_lock(1380798037) THEN 'mine' ELSE '' END";
@@ -41,10 +42,10 @@ impl Tables {
     pub(super) fn source(url: &str, ca_file: Option<&Path>) -> Result<Self, MoveError> {
         let Alone { place, session } = Alone::at(url, ca_file)?;
         let refused = |trouble: Trouble| OpenError::Refused { place: place.to_string(), what: trouble.to_string() };
-        if schema::schema_of_ours(&session, &place)? == 0 {
+        if schema::schema_of_ours(&session, &place, schema::LATEST)?.version == 0 {
             return Err(MoveError::NothingThere(place.to_string()));
         }
-        schema::migrate(&place, [0; 16])?;
+        schema::migrate(&place, &[], [0; 16])?;
         let tables = texts(&session, TABLES).map_err(refused)?.join(", ");
         session.script("BEGIN ISOLATION LEVEL REPEATABLE READ").map_err(refused)?;
         session.script(&format!("LOCK TABLE {tables} IN SHARE MODE")).map_err(refused)?;
@@ -65,7 +66,7 @@ impl Tables {
         if texts(&session, ONE_AT_A_TIME).map_err(refused)? != ["mine"] {
             return Err(MoveError::UnderWay(place.to_string()));
         }
-        schema::build(&session, 0, [0; 16]).map_err(refused)?;
+        schema::build(&session, Found::default(), &[], [0; 16]).map_err(refused)?;
         Ok(Self(session))
     }
 }
@@ -109,6 +110,7 @@ impl Target for Tables {
         for number in texts(&self.0, NUMBERED)? {
             self.0.script(&number)?;
         }
+        // What nodes keep in memory of an earlier database at this place is not good for this one.
         self.0.script(&format!("{AGE}; DROP TABLE {UNFINISHED}"))?;
         Ok(self.0.commit()?)
     }
