@@ -128,16 +128,14 @@ pub enum MoveError {
         source: StoreError,
     },
     /// What was written reads back differently.
-    #[error("the table `{table}` reads back from {place} as {found}, and {expected} was written. Nothing was moved")]
+    #[error("the table `{table}` reads back from {place} otherwise than it was written: {what}. Nothing was moved")]
     Differs {
         /// The table.
         table: String,
         /// The target.
         place: String,
-        /// What is there.
-        found: Tally,
-        /// What should be there.
-        expected: Tally,
+        /// How.
+        what: String,
     },
     /// The end of it is not known.
     #[error(
@@ -308,7 +306,8 @@ pub fn relocate(
         let expected = copied(&*source, &*target, &shape, (from, to), tell)?;
         let found = tally(&*target, &shape).map_err(&at_target)?;
         if found != expected {
-            return Err(MoveError::Differs { table: shape.name, place: to.to_string(), found, expected });
+            let what = format!("{found}, not {expected}");
+            return Err(MoveError::Differs { table: shape.name, place: to.to_string(), what });
         }
         let arrived = Moved { table: shape.name, tally: found };
         tell(Progress::Arrived(&arrived));

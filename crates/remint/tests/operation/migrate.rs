@@ -77,7 +77,7 @@ async fn who_is_logged_in_stays_so_and_who_is_not_does_not_come_back_there_and_b
     let scene = Scene::with(|settings| settings.database = None).await;
     let (kept, gone, other) =
         (scene.login("refresh").await, scene.login("refresh").await, scene.login("refresh").await);
-    let cookie = scene.login("cookie").await.expect(200).cookie();
+    let cookie = scene.login("web").await.expect(200).cookie();
     let wrong = json!({"client_id": "rolling", "identifier": "ada@example.test", "password": "wrong"});
     scene.json(Method::POST, "/session", None, wrong).await.expect(400);
     ended(&scene, &gone.text("account_token")).await;

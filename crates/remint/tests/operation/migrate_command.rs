@@ -143,7 +143,7 @@ fn what_is_wrong_with_the_command_is_said_and_a_password_on_it_is_refused_unread
         (&["migrate", "--from", "data/remint.db", "--to", "sqlite:x"], "write sqlite:PATH"),
         (&["migrate", "--from", "sqlite:x", "--to", "sqlite:x"], "name another place"),
         (&["migrate", "--from", "sqlite:x", "--to", there], "REMINT_DATABASE_FILE"),
-        (&["restore"], "--in-place"),
+        (&["restore"], "<FILE>"),
         (&["restore", "copy", "--in-place"], "cannot be used with"),
         (&["restore", "--in-place"], "`database` is not set"),
     ] {
