@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::app::DATA_FILE;
 use crate::keyring::MasterKey;
 use crate::listen;
-use crate::settings::{AddressRange, Issuer, Settings, hashing_at_once};
+use crate::settings::{AddressRange, Database, Issuer, Settings, hashing_at_once};
 use crate::traces;
 
 mod environment;
@@ -158,6 +158,20 @@ impl Config {
         if read.wrong.is_empty() { Ok(address) } else { Err(BadConfig(read.wrong)) }
     }
 
+    /// The database alone, as far as it is set, and who vouches for it: what is moved may be no server's yet.
+    ///
+    /// # Errors
+    /// [`BadConfig`] where the sources cannot be read, or what they say is no database.
+    pub fn database(
+        flags: &Flags,
+        environment: &Environment,
+    ) -> Result<(Option<Database>, Option<PathBuf>), BadConfig> {
+        let sources = Sources::gather(flags, environment)?;
+        let mut read = Reading { sources: &sources, wrong: Vec::new() };
+        let found = (read.database(), read.database_ca_file());
+        if read.wrong.is_empty() { Ok(found) } else { Err(BadConfig(read.wrong)) }
+    }
+
     /// The data directory alone, as far as it is set: what the command line needs to find a running server.
     ///
     /// # Errors
@@ -204,6 +218,14 @@ impl Reading<'_> {
         self.parsed(key, positive).unwrap_or(default)
     }
 
+    fn database(&mut self) -> Option<Database> {
+        self.parsed(Key::Database, |text| text.parse().ok())
+    }
+
+    fn database_ca_file(&mut self) -> Option<PathBuf> {
+        self.parsed(Key::DatabaseCaFile, |text| Some(PathBuf::from(text)))
+    }
+
     fn operations_listen(&mut self) -> SocketAddr {
         self.or(Key::OperationsListen, SocketAddr::from(([127, 0, 0, 1], 7071)))
     }
@@ -216,12 +238,12 @@ impl Reading<'_> {
         let issuer: Option<Issuer> = self.required(Key::PublicUrl);
         let data: Option<PathBuf> = self.required(Key::Data);
         let data = data.filter(|data| self.fit_for_serve(data));
-        let (proxies, database) = (self.proxies(), self.parsed(Key::Database, |text| text.parse().ok()));
+        let (proxies, database) = (self.proxies(), self.database());
         let mut settings = Settings::new(issuer?, data?);
         if let Some(database) = database {
             settings = settings.with_database(database);
         }
-        settings.database_ca_file = self.parsed(Key::DatabaseCaFile, |text| Some(PathBuf::from(text)));
+        settings.database_ca_file = self.database_ca_file();
         settings.trusted_proxies = proxies;
         let limits = &mut settings.limits;
         limits.logins_per_account = self.positive(Key::LoginsPerAccount, limits.logins_per_account);

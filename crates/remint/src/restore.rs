@@ -31,8 +31,14 @@ pub enum RestoreError {
     #[error("{} is there already, and nothing is overwritten: name another --data, or move it away", .0.display())]
     Exists(PathBuf),
     /// The data is not to be in the data directory.
-    #[error("`database` is set: a database is restored by its own means, pg_restore or a replica")]
+    #[error(
+        "`database` is set: a database is restored by its own means, pg_restore or a copy of an earlier point. Then \
+         `remint restore --in-place` makes it fit to be served"
+    )]
     Database,
+    /// There is no database.
+    #[error("`database` is not set: name the backup that is to be restored into the data directory")]
+    NoDatabase,
     /// The copy cannot be used.
     #[error(transparent)]
     Backup(#[from] BadBackup),
@@ -91,7 +97,8 @@ pub async fn restore(
         forget(&unfinished); // of an attempt that was cut off: its log would be played into this one
         copied(file, &unfinished)?;
         store::raise(&unfinished, entropy.bytes(), end_sessions)?;
-        keys_of(&unfinished, settings, master, (clock, entropy), end_sessions).await
+        let store = Store::open(&unfinished, StoreOptions::default(), entropy.bytes())?;
+        keys_of(store, settings, master, (clock, entropy), end_sessions).await
     };
     let made = made.await;
     let believed = made.and_then(|believed| complete(&unfinished).map(|()| believed));
@@ -100,6 +107,34 @@ pub async fn restore(
     let placed = std::fs::rename(&unfinished, &place).and_then(|()| File::open(&settings.data)?.sync_all());
     placed.map_err(|source| RestoreError::Io { path: place, source })?;
     drop(lock);
+    Ok(Restored { examined, believed, sessions_ended: end_sessions })
+}
+
+/// Makes the database of `settings` fit to be served, after it was brought back to an earlier point by its own means. To do
+/// it once more than needed does no harm. With `end_sessions` nobody stays logged in, and no access token that is out is
+/// believed.
+///
+/// # Errors
+/// [`RestoreError`]; then nobody's session and no version has changed.
+pub async fn raise_in_place(
+    settings: &Settings,
+    master: MasterKey,
+    (clock, entropy): (Clock, Entropy),
+    end_sessions: bool,
+) -> Result<Restored, RestoreError> {
+    let database = settings.database.clone().ok_or(RestoreError::NoDatabase)?;
+    let ca_file = settings.database_ca_file.clone();
+    let options = StoreOptions { database_ca_file: ca_file.clone(), ..StoreOptions::default() };
+    let seed = entropy.bytes();
+    let store = || Store::connect(database.reveal(), options.clone(), seed);
+    let room = || (clock.clone(), entropy.clone());
+    keys_of(store()?, settings, master.clone(), room(), false).await?; // what cannot be opened is not raised either
+    let url = database.clone();
+    let raised = move || store::raise_database(url.reveal(), ca_file.as_deref(), seed, end_sessions);
+    let examined = tokio::task::spawn_blocking(raised)
+        .await
+        .map_err(|error| RestoreError::Io { path: settings.data.clone(), source: io::Error::other(error) })??;
+    let believed = keys_of(store()?, settings, master, room(), end_sessions).await?;
     Ok(Restored { examined, believed, sessions_ended: end_sessions })
 }
 
@@ -146,13 +181,12 @@ fn copied(from: &Path, to: &Path) -> Result<(), RestoreError> {
 
 /// Opens the keyring, as the server will; with `end_sessions` replaces every key that signs. Answers the believed keys.
 async fn keys_of(
-    path: &Path,
+    store: Store,
     settings: &Settings,
     master: MasterKey,
     (clock, entropy): (Clock, Entropy),
     end_sessions: bool,
 ) -> Result<Vec<String>, RestoreError> {
-    let store = Store::open(path, StoreOptions::default(), entropy.bytes())?;
     let opened = Keyring::open(store.clone(), master, clock, entropy, settings.keys, settings.timing).await;
     let outcome = match opened {
         Ok(keyring) if end_sessions => replaced(&keyring).await.map(|()| believed(&keyring)),
@@ -197,7 +231,7 @@ impl Restored {
             "everybody logs in again; repeat what was changed after the backup"
         } else {
             "repeat what was ended, changed and withdrawn after the backup; where you cannot know what that was, end every \
-             session: restore again with --end-all-sessions"
+             session: the same command once more, with --end-all-sessions"
         };
         json!({
             "taken_at": taken_at.secs(),

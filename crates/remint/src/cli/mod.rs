@@ -99,8 +99,10 @@ enum Command {
         /// The file, which must not be there
         file: PathBuf,
     },
-    /// Put a backup into a data directory without data, and say what may have revived
+    /// Put a backup in the place of lost data, and say what may have revived
     Restore(commands::backup::Restore),
+    /// Move an installation whose server is stopped: from a data file into a database, or back
+    Migrate(commands::migrate::Migrate),
     /// Print the completion script of a shell
     Completion {
         /// The shell
@@ -120,7 +122,7 @@ impl Command {
     const fn is_local(&self) -> bool {
         match self {
             Self::Dev(_) | Self::Serve(_) | Self::Doctor | Self::Health | Self::Config(_) => true,
-            Self::Backup { .. } | Self::Restore(_) => true,
+            Self::Backup { .. } | Self::Restore(_) | Self::Migrate(_) => true,
             Self::Token(_) | Self::Completion { .. } | Self::Man { .. } | Self::Version => true,
             Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
             Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) => false,
@@ -310,6 +312,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Config(command) => commands::config::run(&setup, command).await,
         Command::Backup { file } => commands::backup::backup(&setup, &file).await,
         Command::Restore(command) => commands::backup::run(&setup, command).await,
+        Command::Migrate(command) => commands::migrate::run(&setup, command).await,
         Command::Version => {
             let version = json!({ "version": env!("CARGO_PKG_VERSION"), "schema": crate::store::LATEST_SCHEMA });
             setup.print(&version)

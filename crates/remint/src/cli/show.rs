@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value};
 
 /// The lists that there are, each with the columns that fit on a screen, in their order; `--json` shows all.
-const LISTS: [(&str, &[&str]); 10] = [
+const LISTS: [(&str, &[&str]); 11] = [
     ("users", &["id", "identifiers", "status", "cv", "attributes"]),
     ("clients", &["id", "policy", "apis", "scopes", "first_party", "confidential", "disabled"]),
     ("apis", &["id", "audience", "algorithm", "scopes"]),
@@ -31,6 +31,7 @@ const LISTS: [(&str, &[&str]); 10] = [
     ("entries", &["at", "actor", "act", "target", "reason", "address", "from", "names"]),
     ("checks", &["grade", "check", "found"]),
     ("settings", &["setting", "value", "source"]),
+    ("tables", &["table", "rows", "digest"]),
 ];
 
 /// The text for an answer.
@@ -40,7 +41,11 @@ pub(super) fn text(value: &Value) -> String {
             Some((name, _, [])) => format!("no {name}"),
             Some((_, columns, rows)) => match members.get("next").and_then(Value::as_str) {
                 Some(next) => format!("{}\nmore: --after {}", table(columns, rows), scalar("", &Value::from(next))),
-                None => table(columns, rows),
+                None => [Some(table(columns, rows)), members.get("what_next").map(|next| scalar("", next))]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join("\n"),
             },
             None => lines(members),
         },

@@ -69,6 +69,15 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// A migration into it was cut off: not all of the installation is there.
+    #[error(
+        "not all is in {place} yet: a migration into it runs, or was cut off. Let `remint migrate` run to its end, once \
+         more if need be; to begin with another installation, name another place"
+    )]
+    Unfinished {
+        /// The file or the database.
+        place: String,
+    },
     /// A later version of this program wrote the file.
     #[error("{} has schema {found}, this program knows up to {known}: install a newer version", path.display())]
     Newer {
@@ -136,6 +145,14 @@ pub enum OpenError {
         place: String,
         /// Why.
         what: String,
+    },
+    /// Somebody else is connected to the database, and must not be.
+    #[error("the database {place} is in use ({by}): stop its nodes and close every other connection to it first")]
+    InUse {
+        /// Which database.
+        place: String,
+        /// By whom.
+        by: String,
     },
     /// There are tables in the database, and none of them is ours.
     #[error("the database {place} holds tables of another program: name an empty database")]

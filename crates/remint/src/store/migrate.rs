@@ -8,6 +8,7 @@ use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior};
 
 use super::error::OpenError;
 use super::rows;
+use super::transfer::UNFINISHED;
 
 /// Marks the file as ours: `RMNT`.
 const APPLICATION_ID: u32 = 0x524d_4e54;
@@ -30,14 +31,21 @@ pub const LATEST: u32 = STEPS.len() as u32;
 /// Brings the file to [`LATEST`]. `seed` is where the history of a new file begins.
 pub(super) fn migrate(connection: &mut Connection, path: &Path, seed: [u8; 16]) -> Result<(), OpenError> {
     let database = |source| refused(path, source);
-    connection
-        .create_scalar_function(c"slot", 1, FunctionFlags::SQLITE_DETERMINISTIC, |id| Ok(rows::slot(&id.get(0)?)))
-        .map_err(database)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database)?;
     let found = schema_of_ours(&transaction, path)?;
-    if is_backup(&transaction).map_err(database)? {
+    if has_table(&transaction, BACKUP_MARK).map_err(database)? {
         return Err(OpenError::Backup { path: path.to_path_buf() });
     }
+    build(&transaction, path, found, seed)?;
+    transaction.commit().map_err(database)
+}
+
+/// The steps from schema `found`, in a transaction of the caller's.
+pub(super) fn build(transaction: &Connection, path: &Path, found: u32, seed: [u8; 16]) -> Result<(), OpenError> {
+    let database = |source| refused(path, source);
+    transaction
+        .create_scalar_function(c"slot", 1, FunctionFlags::SQLITE_DETERMINISTIC, |id| Ok(rows::slot(&id.get(0)?)))
+        .map_err(database)?;
     let seed = format!("x'{:032x}'", u128::from_be_bytes(seed));
     for step in STEPS.iter().skip(found as usize) {
         transaction.execute_batch(&step.replace("$SEED", &seed)).map_err(database)?;
@@ -46,7 +54,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, seed: [u8; 16]) 
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(database)?;
         transaction.pragma_update(None, "user_version", LATEST).map_err(database)?;
     }
-    transaction.commit().map_err(database)
+    Ok(())
 }
 
 /// The schema of a file that is ours and not of a later version; 0 where it is empty.
@@ -55,6 +63,9 @@ pub(super) fn schema_of_ours(connection: &Connection, path: &Path) -> Result<u32
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).map_err(database);
     let (application, found) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
     let empty = number("SELECT COUNT(*) FROM sqlite_schema")? == 0;
+    if has_table(connection, UNFINISHED).map_err(database)? {
+        return Err(OpenError::Unfinished { place: path.display().to_string() });
+    }
     if application != APPLICATION_ID && !(application == 0 && found == 0 && empty) {
         return Err(OpenError::NotOurs { path: path.to_path_buf() });
     }
@@ -64,10 +75,10 @@ pub(super) fn schema_of_ours(connection: &Connection, path: &Path) -> Result<u32
     Ok(found)
 }
 
-/// Whether the file is a copy that `remint backup` made.
-pub(super) fn is_backup(connection: &Connection) -> rusqlite::Result<bool> {
+/// Whether a table is there: such a one marks a file that is not to be served.
+pub(super) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
-    connection.query_row(sql, [BACKUP_MARK], |row| row.get::<_, u32>(0)).map(|tables| tables > 0)
+    connection.query_row(sql, [name], |row| row.get::<_, u32>(0)).map(|tables| tables > 0)
 }
 
 fn refused(path: &Path, source: Error) -> OpenError {

@@ -20,6 +20,7 @@ mod record;
 mod rows;
 mod sqlite;
 mod take;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,9 +51,11 @@ pub use error::{OpenError, StoreError};
 pub use lists::{Named, SessionsListed, UsersCalled, UsersListed};
 pub use migrate::LATEST as LATEST_SCHEMA;
 pub use past::{ChallengesOver, CounterLimits, FeedForgotten, SessionEnd, SessionLimits};
+pub use postgres::{Step, raise_database};
 pub use record::{BadColumn, Field, Param, Record};
 pub use sqlite::{BadBackup, Examined, copy_of, examine, raise};
 pub use take::Counted;
+pub use transfer::{BadWhereabouts, MoveError, Moved, Progress, Tally, Whereabouts, relocate};
 
 /// How the store works. The defaults fit a server with a million sessions.
 #[derive(Clone, Debug)]
@@ -78,6 +81,8 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// The data file never grows beyond so many bytes: a commit that would need more is [`StoreError::Full`].
     pub max_bytes: Option<u64>,
+    /// What leads a database beyond the schema of this program: so a test is the next version, beside this one.
+    pub later_steps: Vec<Step>,
     /// Who vouches for the database (certificates in PEM), in place of the system's authorities.
     pub database_ca_file: Option<PathBuf>,
 }
@@ -95,6 +100,7 @@ impl Default for StoreOptions {
             longest_wait: remint_core::policy::SERVER_DEADLINE,
             cache_bytes: 64 << 20,
             max_bytes: None,
+            later_steps: Vec::new(),
             database_ca_file: None,
         }
     }

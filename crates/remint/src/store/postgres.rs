@@ -1,13 +1,15 @@
 //! Where PostgreSQL differs: connections, what is asked on them and how they fail. Several nodes write to one database; all
 //! that one of them relies on is locked, or counted when it is written. Nothing here waits for a caller within a transaction.
 
+mod alone;
 mod batch;
 mod column;
 mod link;
 mod place;
 mod pooler;
+mod raise;
 mod reading;
-mod schema;
+pub(super) mod schema;
 mod session;
 mod statements;
 mod tables;
@@ -29,10 +31,15 @@ use place::Place;
 use reading::Pool;
 use writer::Writer;
 
-pub(super) use column::field;
-pub(super) use place::config;
+pub(super) use alone::Alone;
+pub(super) use column::{Column, Kind, field, text};
+pub(super) use place::{config, named};
+pub use raise::raise_database;
 pub(super) use reading::Reading;
+pub use schema::Step;
 pub(super) use session::Session;
+pub(super) use statements::AGE;
+pub(super) use trouble::Trouble;
 
 /// How long a question may take that scans. Whoever asks it is in no hurry.
 const SCAN_PATIENCE: Duration = Duration::from_secs(60);
@@ -57,11 +64,13 @@ pub(super) fn open(
     let place = near.to_string();
     let refused = |what: String| OpenError::Refused { place: place.clone(), what };
     let writing = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-        let begun = pooler::none_between(&near).and_then(|()| schema::migrate(&far, seed)).and_then(|()| {
-            let mut writer = Writer::new(Link::leading(near), documents, options, queue);
-            writer.look().map_err(|what| OpenError::Refused { place: far.to_string(), what })?;
-            Ok(writer)
-        });
+        let begun = pooler::none_between(&near)
+            .and_then(|()| schema::migrate(&far, &options.later_steps, seed))
+            .and_then(|()| {
+                let mut writer = Writer::new(Link::leading(near), documents, options, queue);
+                writer.look().map_err(|what| OpenError::Refused { place: far.to_string(), what })?;
+                Ok(writer)
+            });
         match begun {
             Ok(writer) => {
                 let _ = told.send(Ok(())); // whoever opened it waits

@@ -21,8 +21,8 @@ use super::record::{Field, Param};
 use readers::{Commits, Readers};
 use writer::Writer;
 
-pub(super) use backup::copy;
 pub use backup::{BadBackup, Examined, copy_of, examine, raise};
+pub(super) use backup::{RAISED_BY, copy};
 pub(super) use file::{DataFile, lock_beside, wal_frames};
 pub(super) use readers::Reading;
 

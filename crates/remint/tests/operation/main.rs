@@ -15,6 +15,8 @@ mod doctor;
 mod evidence;
 mod follow;
 mod metrics;
+mod migrate;
+mod migrate_command;
 mod place;
 mod purge;
 #[path = "../http/scene.rs"]

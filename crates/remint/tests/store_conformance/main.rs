@@ -15,6 +15,8 @@ mod proxy;
 mod samples;
 mod settling;
 mod sqlite;
+mod transfer;
+mod upgrade;
 
 use std::path::PathBuf;
 

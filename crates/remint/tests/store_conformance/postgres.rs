@@ -334,7 +334,7 @@ fn a_database_of_another_program_or_of_a_later_version_is_refused_by_name_and_le
     assert_eq!(theirs.ask("SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'"), ["1"]);
     let later = PostgresDatabase::new();
     drop(later.open());
-    later.ask("UPDATE remint_schema SET version = version + 1");
+    later.ask("UPDATE remint_schema SET version = version + 1, least = version + 1");
     let error = refused(&later);
     assert!(matches!(error, OpenError::NewerDatabase { found, known, .. } if found == known + 1), "{error}");
     assert!(error.to_string().contains("install a newer version"), "{error}");

@@ -13,14 +13,18 @@ use crate::cli::{CliError, Exit, Setup};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::restore::{RestoreError, restore};
+use crate::restore::{RestoreError, raise_in_place, restore};
 use crate::store::examine;
 
 /// What `remint restore` is told.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Restore {
     /// The backup
-    file: PathBuf,
+    #[arg(required_unless_present = "in_place", conflicts_with = "in_place")]
+    file: Option<PathBuf>,
+    /// The database was brought back to an earlier point by its own means: make it fit to be served
+    #[arg(long)]
+    in_place: bool,
     /// Nobody stays logged in, and no access token that is out is believed
     #[arg(long)]
     end_all_sessions: bool,
@@ -29,6 +33,9 @@ pub(in crate::cli) struct Restore {
 /// Writes a copy of the store to `file`, which must not be there.
 pub(in crate::cli) async fn backup(setup: &Setup, file: &Path) -> Result<(), CliError> {
     let refused = |error: std::io::Error| CliError::failed(format!("{}: {error}", file.display()));
+    if let (Some(_), _) = Config::database(&setup.flags, &setup.environment)? {
+        return Err(CliError::usage("the data is in a database, which is copied by its own means: pg_dump"));
+    }
     if file.exists() {
         return Err(exists(file));
     }
@@ -85,19 +92,24 @@ async fn receive(mut body: Body, to: &Path) -> Result<(), CliError> {
     file.sync_all().map_err(refused)
 }
 
-/// Puts a backup into the data directory, which must hold no data.
+/// Puts a backup into the data directory, which must hold no data, or makes a restored database fit to be served.
 pub(in crate::cli) async fn run(setup: &Setup, command: Restore) -> Result<(), CliError> {
     let config = Config::load(&setup.flags, &setup.environment)?;
     let clock = Clock::system();
     let room = (clock.clone(), Entropy::system());
-    let restored = restore(&command.file, &config.settings, config.master_key, room, command.end_all_sessions).await;
+    let restored = match &command.file {
+        Some(file) => restore(file, &config.settings, config.master_key, room, command.end_all_sessions).await,
+        None => raise_in_place(&config.settings, config.master_key, room, command.end_all_sessions).await,
+    };
     setup.print(&restored?.view(clock.now()))
 }
 
 impl From<RestoreError> for CliError {
     fn from(error: RestoreError) -> Self {
         match error {
-            RestoreError::Exists(_) | RestoreError::Database | RestoreError::Backup(_) => Self::usage(error),
+            RestoreError::Exists(_) | RestoreError::Database | RestoreError::NoDatabase | RestoreError::Backup(_) => {
+                Self::usage(error)
+            }
             RestoreError::Directory(_) | RestoreError::Open(_) | RestoreError::Keyring(_) | RestoreError::Io { .. } => {
                 Self::failed(error)
             }

@@ -7,6 +7,7 @@ pub(super) mod backup;
 pub(super) mod client;
 pub(super) mod config;
 pub(super) mod key;
+pub(super) mod migrate;
 pub(super) mod policy;
 pub(super) mod sender;
 pub(super) mod session;

@@ -50,16 +50,31 @@ pub(in crate::store) fn field(row: &Row, index: usize) -> Field<'_> {
     row.try_get(index).unwrap_or(Field::Foreign)
 }
 
+/// The text in a row; empty where there is none.
+pub(in crate::store) fn text(row: &Row, index: usize) -> String {
+    if let Field::Text(text) = field(row, index) { text.to_owned() } else { String::new() }
+}
+
 /// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store) enum Kind {
     Int,
     Text,
     Blob,
 }
 
 impl Kind {
-    pub(super) const fn array(self) -> &'static str {
+    /// The kind of a column that is declared so, in the words of either database.
+    pub(in crate::store) fn declared(declared: &str) -> Option<Self> {
+        match declared.to_ascii_lowercase().as_str() {
+            "bigint" | "integer" => Some(Self::Int),
+            "text" => Some(Self::Text),
+            "bytea" | "blob" => Some(Self::Blob),
+            _ => None,
+        }
+    }
+
+    pub(in crate::store) const fn array(self) -> &'static str {
         match self {
             Self::Int => "BIGINT[]",
             Self::Text => "TEXT[]",
@@ -70,7 +85,7 @@ impl Kind {
 
 /// The values of one column, of many rows.
 #[derive(Debug)]
-pub(super) enum Column<'a> {
+pub(in crate::store) enum Column<'a> {
     Ints(Vec<Option<i64>>),
     Texts(Vec<Option<&'a str>>),
     Blobs(Vec<Option<&'a [u8]>>),
@@ -93,7 +108,7 @@ impl<'a> Column<'a> {
     }
 
     /// The columns of rows that all have values of these kinds.
-    pub(super) fn all(kinds: &[Kind], rows: &'a [Vec<Param<'a>>]) -> Vec<Self> {
+    pub(in crate::store) fn all(kinds: &[Kind], rows: &'a [Vec<Param<'a>>]) -> Vec<Self> {
         let column = |(index, kind): (usize, &Kind)| Self::of(*kind, rows.iter().filter_map(move |row| row.get(index)));
         kinds.iter().enumerate().map(column).collect()
     }

@@ -26,7 +26,7 @@ const NEXT_AFTER: Duration = Duration::from_secs(2);
 
 /// Where the database is, and how long it is waited for.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(in crate::store) struct Place {
     config: Config,
     /// The same for each host alone, in the order of the URL.
     hosts: Vec<Config>,
@@ -99,16 +99,22 @@ impl Place {
 /// Which database it is, for people; never a password.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.config.get_dbname().or(self.config.get_user()).unwrap_or("(unnamed)"))?;
-        for (i, host) in self.config.get_hosts().iter().enumerate() {
-            let before = if i == 0 { " at " } else { ", " };
-            match host {
-                Host::Tcp(name) => write!(f, "{before}{name}")?,
-                Host::Unix(path) => write!(f, "{before}{}", path.display())?,
-            }
-        }
-        Ok(())
+        f.write_str(&of_config(&self.config))
     }
+}
+
+/// The same, of a URL.
+pub(in crate::store) fn named(url: &str) -> String {
+    config(url).map_or_else(|_| "(unnamed)".to_owned(), |config| of_config(&config))
+}
+
+fn of_config(config: &Config) -> String {
+    let host = |host: &Host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(path) => path.display().to_string(),
+    };
+    let hosts: Vec<_> = config.get_hosts().iter().map(host).collect();
+    format!("`{}` at {}", config.get_dbname().or(config.get_user()).unwrap_or("(unnamed)"), hosts.join(", "))
 }
 
 /// What `url` says, and where it does not say how to encrypt: TLS, but to this machine itself.

@@ -204,13 +204,18 @@ impl Session {
     }
 
     /// Commits what was written. Where the answer does not come, nobody knows what became of it.
-    pub(super) fn commit(&self) -> Result<(), Trouble> {
+    pub(in crate::store) fn commit(&self) -> Result<(), Trouble> {
         self.scope.set(Scope::None);
         self.run(self.client.batch_execute("COMMIT")).map_err(Trouble::of_commit)
     }
 
+    /// The rows of a statement that is asked too seldom to be kept.
+    pub(in crate::store) fn seldom(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Trouble> {
+        self.run(self.client.query(sql, params))
+    }
+
     /// Statements as they stand, several of them, outside of everything.
-    pub(super) fn script(&self, sql: &str) -> Result<(), Trouble> {
+    pub(in crate::store) fn script(&self, sql: &str) -> Result<(), Trouble> {
         self.run(self.client.batch_execute(sql))
     }
 

@@ -235,7 +235,8 @@ const ENTRY: &[Kind] = &[Int, Text, Text, Text, Text, Blob, Text, Text, Text];
 const FORGET_EVENTS: &str =
     "DELETE FROM feed WHERE seq = ANY($1::BIGINT[]) AND seq < (SELECT seq FROM feed_head WHERE one = 1)";
 
-const AGE: &str = "UPDATE document_age SET age = age + 1 + FLOOR(RANDOM() * 1000000000)::BIGINT WHERE one = 1";
+pub(in crate::store) const AGE: &str =
+    "UPDATE document_age SET age = age + 1 + FLOOR(RANDOM() * 1000000000)::BIGINT WHERE one = 1";
 
 /// Statements that write, and how many rows each must change.
 #[derive(Default)]

@@ -15,7 +15,7 @@ use crate::store::migrate;
 
 /// Versions of users and clients that tokens may have shown after the copy was taken are far below what they are raised
 /// by: a number that a token out there carries is never given again.
-const RAISED_BY: i64 = 1 << 20;
+pub(in crate::store) const RAISED_BY: i64 = 1 << 20;
 
 /// Writes everything as it stands into the file at `to`, which must be there and be empty; `now` is kept in the copy.
 /// Readers and the writer go on: what they commit meanwhile is not in the copy.
@@ -96,7 +96,7 @@ pub fn examine(path: &Path) -> Result<Examined, BadBackup> {
         return Err(self::damaged(path, said.join("; ")));
     }
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).map_err(damaged);
-    let marked = migrate::is_backup(&connection).map_err(damaged)?;
+    let marked = migrate::has_table(&connection, migrate::BACKUP_MARK).map_err(damaged)?;
     let taken_at = if marked {
         number(&format!("SELECT taken_at FROM {}", migrate::BACKUP_MARK))?
     } else {

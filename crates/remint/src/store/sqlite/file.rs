@@ -52,7 +52,7 @@ impl DataFile {
     }
 
     /// A connection; the caller says what for.
-    pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
+    pub(in crate::store) fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(self.patience)?;
