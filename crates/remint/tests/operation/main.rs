@@ -10,6 +10,7 @@ mod backup_command;
 mod cluster;
 mod config;
 mod deploy;
+mod database;
 mod doctor;
 #[path = "../evidence/mod.rs"]
 mod evidence;
