@@ -3,6 +3,8 @@
 
 mod batch;
 mod column;
+#[cfg(test)]
+mod engines;
 mod link;
 mod reading;
 mod schema;
