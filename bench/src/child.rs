@@ -10,6 +10,7 @@ use remint::config::{Config, Log, LogFormat};
 use remint::listen::Limits;
 use tokio::net::TcpStream;
 
+use crate::seed::Seeded;
 use crate::{Fallible, seed};
 
 /// The core of the measured server, and the one of everything else.
@@ -26,18 +27,26 @@ impl Server {
     /// `remint serve` on the data in this folder.
     pub(crate) async fn remint(data: &Path, port: u16, log: &str) -> Fallible<Self> {
         let data_text = data.to_str().ok_or("the folder's name is not UTF-8")?;
-        Self::start(&["serve", data_text, &port.to_string(), log], port, &data.join("server.log")).await
+        Self::start(pinned()?, &["serve", data_text, &port.to_string(), log], port, &data.join("server.log")).await
+    }
+
+    /// `remint serve` on what was made; on all cores where a database shares them.
+    pub(crate) async fn on(seeded: &Seeded, port: u16, log: &str) -> Fallible<Self> {
+        let Ok(postgres) = seeded.postgres() else { return Self::remint(seeded.path(), port, log).await };
+        let data_text = seeded.path().to_str().ok_or("the folder's name is not UTF-8")?;
+        let arguments = ["serve", data_text, &port.to_string(), log, &postgres.url()];
+        let command = Command::new(std::env::current_exe()?);
+        Self::start(command, &arguments, port, &seeded.path().join("server.log")).await
     }
 
     /// The floor, which signs these claims each time, or answers this text.
     pub(crate) async fn floor(data: &Path, claims: &str, text: &str) -> Fallible<Self> {
         let port = free_port()?;
-        Self::start(&["floor", &port.to_string(), claims, text], port, &data.join("floor.log")).await
+        Self::start(pinned()?, &["floor", &port.to_string(), claims, text], port, &data.join("floor.log")).await
     }
 
-    async fn start(arguments: &[&str], port: u16, log: &Path) -> Fallible<Self> {
-        let mut command = Command::new("taskset");
-        command.args(["-c", SERVER_CORE]).arg(std::env::current_exe()?).args(arguments);
+    async fn start(mut command: Command, arguments: &[&str], port: u16, log: &Path) -> Fallible<Self> {
+        command.args(arguments);
         command.stdin(Stdio::null()).stdout(File::create(log.with_extension("out"))?).stderr(File::create(log)?);
         let process = command.spawn().map_err(|error| format!("`taskset` of util-linux is needed: {error}"))?;
         let mut server = Self { process, address: (Ipv4Addr::LOCALHOST, port).into() };
@@ -72,6 +81,13 @@ impl Drop for Server {
     }
 }
 
+/// This program, on the server's core.
+fn pinned() -> Fallible<Command> {
+    let mut command = Command::new("taskset");
+    command.args(["-c", SERVER_CORE]).arg(std::env::current_exe()?);
+    Ok(command)
+}
+
 /// How much processor time this process has used, in seconds.
 pub(crate) fn own_cpu_seconds() -> Fallible<f64> {
     cpu_seconds("self")
@@ -98,9 +114,9 @@ pub(crate) fn free_port() -> Fallible<u16> {
 }
 
 /// `remint serve`, with its defaults: what runs in the process of [`Server::remint`].
-pub(crate) async fn serve(data: PathBuf, port: u16, log: String) -> Fallible<()> {
+pub(crate) async fn serve(data: PathBuf, port: u16, log: String, database: Option<String>) -> Fallible<()> {
     let config = Config {
-        settings: seed::settings(&data, port)?,
+        settings: seed::settings(&data, port, database.as_deref())?,
         master_key: seed::MASTER_KEY.parse()?,
         listen: (Ipv4Addr::LOCALHOST, port).into(),
         operations_listen: (Ipv4Addr::LOCALHOST, 0).into(),

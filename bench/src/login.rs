@@ -29,7 +29,7 @@ pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
     title(&format!("log-in: {LOGGING_IN} at once, and {REFRESHING} connections that refresh, the server on one core"));
     let seeded = Arc::new(Seeded::new(scale.sessions, Proof::RefreshToken).await?);
     let server = Server::remint(seeded.path(), free_port()?, "info").await?;
-    settled().await;
+    settled(&seeded).await?;
     let (visited, people) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
     let refreshes = rotations(&seeded, &visited);
     let logins = Load::of(r#""access_token""#, move || Some(log_in(people.fetch_add(1, Ordering::Relaxed) % PEOPLE)));

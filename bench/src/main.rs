@@ -11,6 +11,7 @@ mod floor;
 mod guard;
 mod load;
 mod login;
+mod postgres;
 mod refresh;
 mod report;
 mod seed;
@@ -21,7 +22,7 @@ mod wire;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The server's own allocator, on both sides of every comparison.
 #[global_allocator]
@@ -39,9 +40,20 @@ struct Command {
     scale: Scale,
 }
 
+/// Which store is measured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Database {
+    Sqlite,
+    /// PostgreSQL 15, started by the benchmark
+    Postgres,
+}
+
 /// How much is measured.
 #[derive(Args, Clone, Copy)]
 struct Scale {
+    /// The store of `refresh` and `size`; the others know SQLite only
+    #[arg(long, global = true, value_enum, default_value_t = Database::Sqlite)]
+    database: Database,
     /// Sessions in the store
     #[arg(long, global = true, default_value_t = 1_000_000)]
     sessions: u64,
@@ -67,7 +79,7 @@ struct Scale {
 
 #[derive(Subcommand)]
 enum What {
-    /// The refresh grant that rotates, against an axum handler that signs once
+    /// The refresh grant that rotates, against an axum handler that signs once; on PostgreSQL, against pgbench
     Refresh {
         /// What the server logs (a filter); its default is that of `remint serve`
         #[arg(long, default_value = "info")]
@@ -89,7 +101,7 @@ enum What {
     All,
     /// The measured server: started by the others
     #[command(hide = true)]
-    Serve { data: PathBuf, port: u16, log: String },
+    Serve { data: PathBuf, port: u16, log: String, url: Option<String> },
     /// The floor: started by the others
     #[command(hide = true)]
     Floor { port: u16, claims: String, text: String },
@@ -107,7 +119,8 @@ fn main() -> ExitCode {
 }
 
 fn start(what: What, scale: Scale) -> Fallible<()> {
-    if !matches!(what, What::Serve { .. } | What::Floor { .. }) {
+    let shared = matches!(scale.database, Database::Postgres);
+    if !shared && !matches!(what, What::Serve { .. } | What::Floor { .. }) {
         child::keep_off()?; // before there are threads
     }
     // As `remint serve` makes it: a thread for each core that the process may use.
@@ -132,7 +145,7 @@ async fn run(what: What, scale: Scale) -> Fallible<()> {
         What::Login => login::measure(scale).await,
         What::Enumeration => enumeration::measure(scale).await,
         What::Size => size::measure(scale).await,
-        What::Serve { data, port, log } => child::serve(data, port, log).await,
+        What::Serve { data, port, log, url } => child::serve(data, port, log, url).await,
         What::Floor { port, claims, text } => floor::serve(port, claims, text).await,
     }
 }

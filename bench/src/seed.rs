@@ -23,7 +23,8 @@ use remint_core::user::{Attributes, User, UserStatus};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::Fallible;
+use crate::postgres::Postgres;
+use crate::{Database, Fallible};
 
 pub(crate) const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 /// The client, the api, and the api's audience and credential.
@@ -54,6 +55,7 @@ const STEP: u64 = 7_368_787;
 
 /// A data folder, removed when dropped, and what its refresh tokens are derived with.
 pub(crate) struct Seeded {
+    postgres: Option<Postgres>,
     folder: TempDir,
     sessions: u64,
     kid: MacKeyId,
@@ -64,10 +66,13 @@ pub(crate) struct Seeded {
 
 /// The settings of the measured server: the defaults, but that one address may fail as often as it likes, for all requests
 /// come from one.
-pub(crate) fn settings(data: &Path, port: u16) -> Fallible<Settings> {
+pub(crate) fn settings(data: &Path, port: u16, database: Option<&str>) -> Fallible<Settings> {
     let mut settings = Settings::new(format!("http://127.0.0.1:{port}").parse()?, data.to_owned());
     settings.limits.logins_per_address = u32::MAX;
-    Ok(settings)
+    match database {
+        None => Ok(settings),
+        Some(url) => Ok(settings.with_database(url.parse()?)),
+    }
 }
 
 /// The secret of the api's credential, and of the client that gets tokens of its own.
@@ -76,12 +81,21 @@ pub(crate) fn api_secret() -> ClientSecret {
 }
 
 impl Seeded {
-    /// Makes the folder beside this program: on a disk, where a commit costs what it costs.
+    /// On SQLite.
     pub(crate) async fn new(sessions: u64, proof: Proof) -> Fallible<Self> {
+        Self::on(sessions, proof, Database::Sqlite).await
+    }
+
+    /// Makes the folder beside this program: on a disk, where a commit costs what it costs.
+    pub(crate) async fn on(sessions: u64, proof: Proof, database: Database) -> Fallible<Self> {
         let program = std::env::current_exe()?;
         let beside = program.parent().ok_or("the program is in no folder")?;
         let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
-        let settings = settings(folder.path(), 1)?;
+        let postgres = match database {
+            Database::Sqlite => None,
+            Database::Postgres => Some(Postgres::start(beside)?),
+        };
+        let settings = settings(folder.path(), 1, postgres.as_ref().map(Postgres::url).as_deref())?;
         let app = App::open(settings, MASTER_KEY.parse()?, Clock::system(), Entropy::system()).await?;
         let (kid, key) = app.keyring.current_refresh();
         furnish(&app).await?;
@@ -92,11 +106,21 @@ impl Seeded {
         }
         let feed = app.store.read(FeedHead).await?.seq;
         app.store.clone().close().await;
-        Ok(Self { folder, sessions, kid, key, feed })
+        Ok(Self { postgres, folder, sessions, kid, key, feed })
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The database, where the sessions are in one.
+    pub(crate) fn postgres(&self) -> Fallible<&Postgres> {
+        self.postgres.as_ref().ok_or_else(|| "the sessions are in a file".into())
+    }
+
+    /// What a server of this data is told.
+    pub(crate) fn settings(&self, port: u16) -> Fallible<Settings> {
+        settings(self.path(), port, self.postgres.as_ref().map(Postgres::url).as_deref())
     }
 
     /// The cookie of the n-th session that is visited, over and over.
@@ -104,8 +128,11 @@ impl Seeded {
         cookie(n * STEP % self.sessions).reveal()
     }
 
-    /// How large the data file is with its log, in bytes.
+    /// How large the data file is with its log, or the database without it, in bytes.
     pub(crate) fn bytes(&self) -> Fallible<u64> {
+        if let Some(postgres) = &self.postgres {
+            return Ok(postgres.ask("SELECT pg_database_size(current_database())")?.parse()?);
+        }
         let files = std::fs::read_dir(self.folder.path())?.collect::<Result<Vec<_>, _>>()?;
         let data = files.iter().filter(|file| file.file_name().to_string_lossy().starts_with(DATA_FILE));
         Ok(data.map(|file| file.metadata().map(|metadata| metadata.len())).sum::<Result<u64, _>>()?)

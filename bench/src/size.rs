@@ -1,4 +1,4 @@
-//! What a session costs at rest: bytes of the file, memory of the server, and time until it answers after a start. Each
+//! What a session costs at rest: bytes of the store, memory of the server, and time until it answers after a start. Each
 //! beside the same of a server without sessions.
 
 use std::time::Duration;
@@ -18,11 +18,19 @@ struct Seen {
 }
 
 pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
-    title(&format!("size: {} sessions, each of a user of its own", scale.sessions));
-    let none = seen(&Seeded::new(0, Proof::RefreshToken).await?, scale).await?;
-    let full = seen(&Seeded::new(scale.sessions, Proof::RefreshToken).await?, scale).await?;
+    title(&format!("size: {} sessions, each of a user of its own, {:?}", scale.sessions, scale.database));
+    let none = seen(&Seeded::on(0, Proof::RefreshToken, scale.database).await?, scale).await?;
+    let seeded = Seeded::on(scale.sessions, Proof::RefreshToken, scale.database).await?;
+    let full = seen(&seeded, scale).await?;
     let each = full.bytes.saturating_sub(none.bytes) as f64 / scale.sessions.max(1) as f64;
-    line("bytes of the file for each session and its user", &format!("{each:.0}"));
+    line("bytes of the store for each session and its user", &format!("{each:.0}"));
+    if let Ok(postgres) = seeded.postgres() {
+        for (name, size) in [("pages", "pg_table_size"), ("indexes", "pg_indexes_size")] {
+            let of =
+                |table| postgres.ask(&format!("SELECT round({size}('{table}')::NUMERIC / {})", scale.sessions.max(1)));
+            line(&format!("{name}: bytes of a session, of a user"), &format!("{}, {}", of("sessions")?, of("users")?));
+        }
+    }
     for (name, seen) in [("without sessions", &none), ("with all sessions", &full)] {
         line(&format!("{name}: start to first connection, ms"), &seen.starts.spread(1));
         line(&format!("{name}: resident memory, MiB"), &format!("{:.1}", seen.resident_kib as f64 / 1024.0));
@@ -34,7 +42,7 @@ async fn seen(seeded: &Seeded, scale: Scale) -> Fallible<Seen> {
     let (mut starts, mut resident_kib) = (Vec::new(), 0);
     for _ in 0..scale.rounds.max(1) {
         let stopwatch = Stopwatch::start();
-        let server = Server::remint(seeded.path(), free_port()?, "info").await?;
+        let server = Server::on(seeded, free_port()?, "info").await?;
         starts.push(stopwatch.elapsed().as_secs_f64() * 1e3);
         tokio::time::sleep(Duration::from_secs(2)).await; // until the jobs of the start are done
         resident_kib = server.resident_kib()?;

@@ -4,6 +4,8 @@
 mod alone;
 mod batch;
 mod column;
+#[cfg(test)]
+mod engines;
 mod link;
 mod place;
 mod pooler;

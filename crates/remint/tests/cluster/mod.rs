@@ -39,15 +39,19 @@ impl Cluster {
     /// The server of this machine's tests.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            let home = home();
-            let in_use = lock_file(&home.join("users"));
-            in_use.lock_shared().unwrap();
-            let starting = lock_file(&home.join("starting"));
-            starting.lock().unwrap();
-            let port = running(&home).unwrap_or_else(|| start(&home));
-            Self { port, _in_use: in_use }
-        })
+        SHARED.get_or_init(|| Self::of(""))
+    }
+
+    /// A server of this name, for a test that must have it to itself: whoever writes in another database of a server
+    /// holds back what can be cleared away in all of them.
+    pub(crate) fn of(name: &str) -> Self {
+        let home = home(name);
+        let in_use = lock_file(&home.join("users"));
+        in_use.lock_shared().unwrap();
+        let starting = lock_file(&home.join("starting"));
+        starting.lock().unwrap();
+        let port = running(&home).unwrap_or_else(|| start(&home));
+        Self { port, _in_use: in_use }
     }
 
     /// Makes an empty database for this process, and removes those of processes that are no more.
@@ -97,10 +101,10 @@ impl Cluster {
     }
 }
 
-/// One place for one checkout, which `nobody` can reach wherever that is.
-fn home() -> PathBuf {
+/// One place for one checkout and name, which `nobody` can reach wherever that is.
+fn home(name: &str) -> PathBuf {
     let checkout = env!("CARGO_TARGET_TMPDIR").bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31) + u32::from(byte));
-    let home = std::env::temp_dir().join(format!("remint-test-postgres-{checkout:08x}"));
+    let home = std::env::temp_dir().join(format!("remint-test-postgres-{checkout:08x}{name}"));
     std::fs::create_dir_all(&home).unwrap();
     std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).unwrap();
     if let Some(user) = user(&home) {

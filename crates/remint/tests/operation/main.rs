@@ -9,6 +9,7 @@ mod backup_command;
 #[allow(dead_code, reason = "the tests of the store ask the database itself")]
 mod cluster;
 mod config;
+mod database;
 mod deploy;
 mod doctor;
 #[path = "../evidence/mod.rs"]

@@ -162,11 +162,10 @@ mod tests {
 
     #[test]
     fn every_table_names_as_many_columns_as_it_has_kinds_and_stands_where_its_keys_look() {
-        for (i, bulk) in TABLES.iter().enumerate() {
+        for bulk in TABLES.iter() {
             let arrays = bulk.insert.matches("[]").count();
             assert_eq!((arrays, bulk.insert.matches('$').count()), (bulk.kinds.len() + 1, bulk.kinds.len() + 1));
             assert_eq!(bulk.insert.split(['(', ')']).nth(1).unwrap().split(',').count(), arrays, "{}", bulk.insert);
-            let _ = i;
         }
         let keys = [RowKey::User(UserId::from_bytes([0; 16])), RowKey::Session(SessionId::from_bytes([0; 16]))];
         assert_eq!(keys.map(|key| TABLES[table(&key)].name), ["users", "sessions"]);
