@@ -1,11 +1,10 @@
 //! Clients: the applications. Settings that cannot work are refused when they are set; what a token would show
 //! differently raises `pv`, and the feed tells it in the same commit. A secret is answered once and never again.
 
-use remint_core::attribute::is_field;
 use remint_core::audit::{Act, Target};
 use remint_core::change::{Changes, Row};
 use remint_core::client::{Api, Client};
-use remint_core::id::{AttributeName, ClientId};
+use remint_core::id::ClientId;
 use remint_core::notice;
 use remint_core::secret::ClientSecret;
 use serde_json::{Map, Value, json};
@@ -48,9 +47,9 @@ pub async fn create(app: &App, by: &By, mut input: Map<String, Value>) -> Result
 pub(super) async fn checked(app: &App, client: Client, before: Option<&Client>) -> Result<Client, AdminError> {
     let apis: Vec<Api> = app.store.read(Apis).await?.iter().map(|api| Api::clone(api)).collect();
     let declared = app.store.read(DeclaredAttributes).await?;
-    let is_there = |name: &AttributeName| is_field(name) || declared.named(name).is_some();
-    if let Some(unknown) = client.mapping.sources().find(|name| !is_there(name)) {
-        let what = format!("shows the attribute `{unknown}`, which is not declared: `remint user declare {unknown}`");
+    if let Some(unknown) = declared.undeclared(&client.mapping) {
+        let what =
+            format!("shows the attribute `{unknown}`, which is not declared: `remint attribute declare {unknown}`");
         return Err(AdminError::invalid("mapping", what));
     }
     client.checked(before, &apis, &app.settings.timing).map_err(AdminError::wrong)

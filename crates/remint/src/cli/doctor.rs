@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::ask::Answerer;
+use super::ask::Who;
 use super::{CliError, Exit, Setup};
 use crate::admin::checks::Finding;
 use crate::config::{Config, DEV_MARKER};
@@ -195,10 +195,10 @@ fn deepest(error: &reqwest::Error) -> String {
 /// What is stored, looked at by the running server or by this process.
 async fn inside(setup: &Setup) -> Result<Vec<Value>, CliError> {
     let answerer = setup.answerer().await?;
-    let who = match &answerer {
-        Answerer::Running(_) => Finding::ok("server", "running, and answers on its control socket"),
-        Answerer::Remote(_) => Finding::ok("server", "answers over the network"),
-        Answerer::Here(_) => Finding::ok("server", "not running: the data was looked at without it"),
+    let who = match &answerer.who {
+        Who::Running(_) => Finding::ok("server", "running, and answers on its control socket"),
+        Who::Remote(_) => Finding::ok("server", "answers over the network"),
+        Who::Here(_) => Finding::ok("server", "not running: the data was looked at without it"),
     };
     let answer = answerer.ask(Method::GET, "/admin/api/checks", None).await;
     answerer.close().await;

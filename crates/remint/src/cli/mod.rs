@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use remint_core::audit::Reason;
 use serde_json::{Value, json};
 
 mod apply;
@@ -45,6 +46,9 @@ struct Cli {
     config: Option<PathBuf>,
     #[command(flatten)]
     remote: remote::Flags,
+    /// Why, for the audit log: of a command that changes something
+    #[arg(long, global = true, value_name = "TEXT")]
+    reason: Option<Reason>,
     #[command(subcommand)]
     command: Command,
 }
@@ -124,6 +128,18 @@ impl Command {
             Self::Token(_) | Self::Completion { .. } | Self::Man { .. } | Self::Version => true,
             Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
             Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) => false,
+        }
+    }
+
+    /// Whether nothing of it can be in the audit log. Of the others each request says it for itself.
+    const fn is_never_told(&self) -> bool {
+        match self {
+            Self::Dev(_) | Self::Serve(_) | Self::Doctor | Self::Health | Self::Policy(_) | Self::Token(_) => true,
+            Self::Completion { .. } | Self::Man { .. } | Self::Version => true,
+            Self::Config(command) => matches!(command, commands::config::Configuration::Show { .. }),
+            Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
+            Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Apply(_) => false,
+            Self::Backup { .. } | Self::Restore(_) => false,
         }
     }
 }
@@ -237,6 +253,7 @@ struct Setup {
     flags: Flags,
     environment: Environment,
     remote: Option<remote::Address>,
+    reason: Option<Reason>,
 }
 
 /// Runs a command line, and says how it went.
@@ -284,7 +301,10 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     }
     let environment = Environment::of_process();
     let remote = cli.remote.address(&environment, cli.command.is_local(), cli.data.is_some())?;
-    let mut setup = Setup { json: cli.json, flags, environment, remote };
+    if cli.reason.is_some() && cli.command.is_never_told() {
+        return Err(CliError::usage(ask::NOTHING_TO_TELL));
+    }
+    let mut setup = Setup { json: cli.json, flags, environment, remote, reason: cli.reason };
     match cli.command {
         Command::Dev(options) => Ok(dev::dev(cli.data, options).await?),
         Command::Serve(serving) => {

@@ -44,8 +44,9 @@ pub(super) async fn run(setup: &Setup, apply: Apply) -> Result<(), CliError> {
         let folder = apply.file.parent().unwrap_or(Path::new(""));
         let beside = Beside { folder, environment: &setup.environment };
         let current = current(&answerer, &entries, &beside).await?;
-        let steps = plan::plan(&entries, &current, &timing, &beside).map_err(wrong)?;
-        let report = Report { setup, steps: &steps, notes: notes(&current), dry_run: apply.dry_run, done: 0 };
+        let plan = plan::plan(&entries, &current, &timing, &beside).map_err(wrong)?;
+        let notes = [notes(&current), plan.notes].concat();
+        let report = Report { setup, steps: &plan.steps, notes, dry_run: apply.dry_run, done: 0 };
         done(report, &answerer, &apply).await
     }
     .await;
@@ -62,9 +63,9 @@ async fn current(answerer: &Answerer, entries: &[Entry], beside: &Beside<'_>) ->
     }
     let [(_, attributes), (_, apis), (_, clients)] = lists;
     let mut users = std::collections::BTreeMap::new();
-    for entry in entries.iter().filter(|entry| entry.section == Section::Users) {
-        if let Some(Value::Object(user)) = answerer.find(&path("users", &entry.name, "")).await? {
-            users.insert(entry.name.clone(), user);
+    for name in entries.iter().flat_map(plan::names_of_user) {
+        if let Some(Value::Object(user)) = answerer.find(&path("users", &name, "")).await? {
+            users.insert(name, user);
         }
     }
     let senders = senders::compared(answerer, entries, beside).await?;
