@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use remint_core::audit::Doer;
+use remint_core::audit::{Act, Doer, Target};
+use remint_core::change::Changes;
 use remint_core::key::KeyState;
 use remint_core::key::Purpose;
 use serde_json::{Value, json};
@@ -77,6 +78,7 @@ pub async fn restore(
     master: MasterKey,
     (clock, entropy): (Clock, Entropy),
     end_sessions: bool,
+    doer: &Doer,
 ) -> Result<Restored, RestoreError> {
     if settings.database.is_some() {
         return Err(RestoreError::Database);
@@ -91,7 +93,7 @@ pub async fn restore(
         forget(&unfinished); // of an attempt that was cut off: its log would be played into this one
         copied(file, &unfinished)?;
         store::raise(&unfinished, entropy.bytes(), end_sessions)?;
-        keys_of(&unfinished, settings, master, (clock, entropy), end_sessions).await
+        opened(&unfinished, settings, master, (clock, entropy), end_sessions, doer).await
     };
     let made = made.await;
     let believed = made.and_then(|believed| complete(&unfinished).map(|()| believed));
@@ -144,23 +146,30 @@ fn copied(from: &Path, to: &Path) -> Result<(), RestoreError> {
     target.sync_all().map_err(refused)
 }
 
-/// Opens the keyring, as the server will; with `end_sessions` replaces every key that signs. Answers the believed keys.
-async fn keys_of(
+/// Opens the keyring, as the server will; with `end_sessions` replaces every key that signs. Tells the audit log that it was
+/// restored. Answers the believed keys.
+async fn opened(
     path: &Path,
     settings: &Settings,
     master: MasterKey,
     (clock, entropy): (Clock, Entropy),
     end_sessions: bool,
+    doer: &Doer,
 ) -> Result<Vec<String>, RestoreError> {
     let store = Store::open(path, StoreOptions::default(), entropy.bytes())?;
+    let names = end_sessions.then_some("sessions_ended");
+    let entry = doer.did(Act::StoreRestored, Target::Store, clock.now()).names(names);
     let opened = Keyring::open(store.clone(), master, clock, entropy, settings.keys, settings.timing).await;
     let outcome = match opened {
         Ok(keyring) if end_sessions => replaced(&keyring).await.map(|()| believed(&keyring)),
         Ok(keyring) => Ok(believed(&keyring)),
         Err(error) => Err(error),
     };
+    let told = store.commit(Changes::none().audit(entry)).await;
     store.close().await;
-    Ok(outcome?)
+    let believed = outcome?;
+    told.map_err(|source| OpenError::Unreadable { path: path.to_owned(), source })?;
+    Ok(believed)
 }
 
 fn believed(keyring: &Keyring) -> Vec<String> {

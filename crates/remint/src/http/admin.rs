@@ -143,6 +143,10 @@ fn guarded(app: &App, door: Door) -> Router<App> {
 
 impl IntoResponse for AdminError {
     fn into_response(self) -> Response {
+        let lacking = match &self {
+            Self::Lacking(lacking) => Some(Extension(lacking.clone())), // the door tells of it
+            _ => None,
+        };
         let (status, error, field) = match &self {
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found", None),
             Self::Exists { .. } => (StatusCode::CONFLICT, "exists", None),
@@ -164,7 +168,7 @@ impl IntoResponse for AdminError {
         if let Some(field) = field {
             body["field"] = json!(field);
         }
-        (status, [(CACHE_CONTROL, "no-store")], Reply(body)).into_response()
+        (status, lacking, [(CACHE_CONTROL, "no-store")], Reply(body)).into_response()
     }
 }
 
@@ -212,7 +216,7 @@ impl FromRequestParts<App> for Named {
 }
 
 /// The query, strict.
-struct Asked<T>(T);
+pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Asked<T> {
     type Rejection = AdminError;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use http_body_util::BodyExt as _;
+use remint_core::audit::Doer;
 use serde_json::json;
 
 use crate::cli::{CliError, Exit, Setup};
@@ -90,8 +91,9 @@ pub(in crate::cli) async fn run(setup: &Setup, command: Restore) -> Result<(), C
     let config = Config::load(&setup.flags, &setup.environment)?;
     let clock = Clock::system();
     let room = (clock.clone(), Entropy::system());
-    let restored = restore(&command.file, &config.settings, config.master_key, room, command.end_all_sessions).await;
-    setup.print(&restored?.view(clock.now()))
+    let doer = Doer { reason: setup.reason.clone(), ..Doer::operator() };
+    let restored = restore(&command.file, &config.settings, config.master_key, room, command.end_all_sessions, &doer);
+    setup.print(&restored.await?.view(clock.now()))
 }
 
 impl From<RestoreError> for CliError {
