@@ -119,6 +119,19 @@ pub enum BadAttribute {
     },
 }
 
+impl BadAttribute {
+    /// Which attribute was refused.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Unknown { name }
+            | Self::Unwritable { name }
+            | Self::Proved { name }
+            | Self::WrongType { name, .. }
+            | Self::TooLong { name, .. } => name,
+        }
+    }
+}
+
 /// Fields of the user record beside its attributes: a mapping can read them, and only the proof that they stand for can
 /// write them, whoever asks.
 pub const PROVED_FIELDS: [&str; 2] = [PHONE_NUMBER, PHONE_NUMBER_VERIFIED];

@@ -9,11 +9,12 @@ use remint_core::notice;
 use remint_core::secret::ClientSecret;
 use serde_json::{Map, Value, json};
 
+use crate::admin::page::Paged;
 use crate::admin::{AdminError, By, Seen, differences, document, members, merged, refuse_members, with_secret};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
-use crate::store::{ApiById, Apis, ClientById, Clients, Commit, DeclaredAttributes};
+use crate::store::{ApiById, Apis, ClientById, ClientsListed, Commit, DeclaredAttributes};
 
 /// What only the server writes.
 const KEPT: [&str; 3] = ["pv", "secret", "longest_life"];
@@ -75,10 +76,12 @@ pub(super) async fn found(app: &App, id: &str) -> Result<Client, AdminError> {
     Ok(Client::clone(&client))
 }
 
-/// All clients.
-pub async fn list(app: &App) -> Result<Value, AdminError> {
-    let clients = app.store.read(Clients).await?;
-    Ok(json!({ "clients": clients.iter().map(|client| view(client)).collect::<Vec<_>>() }))
+/// Clients in the order of their ids, a page at a time.
+pub async fn list(app: &App, paged: &Paged) -> Result<Value, AdminError> {
+    let page = paged.of(app, "clients")?;
+    let mut clients = app.store.read(ClientsListed { after: page.text_place(), limit: page.one_more() }).await?;
+    let next = page.next(app, &mut clients, |client| client.id.as_str().as_bytes().to_vec());
+    Ok(json!({ "clients": clients.iter().map(|client| view(client)).collect::<Vec<_>>(), "next": next }))
 }
 
 /// Changes members of a client (RFC 7396, one level; `null` takes the default).

@@ -44,7 +44,7 @@ pub use ask::{
 };
 pub use audit::{AuditLog, Audited};
 pub use error::{OpenError, StoreError};
-pub use lists::{Named, SessionsListed, UsersCalled, UsersListed};
+pub use lists::{ApisListed, ClientsListed, Named, SessionsListed, UsersCalled, UsersListed};
 pub use migrate::LATEST as LATEST_SCHEMA;
 pub use past::{ChallengesOver, CounterLimits, FeedForgotten, SessionEnd, SessionLimits};
 pub use record::{BadColumn, Field, Param, Record};

@@ -8,7 +8,7 @@ use http::Method;
 use remint_core::policy::Timing;
 use serde_json::{Map, Value, json};
 
-use super::ask::{Answerer, path};
+use super::ask::{Answerer, encoded, path};
 use super::{CliError, Exit, Setup, write};
 
 mod file;
@@ -58,8 +58,13 @@ pub(super) async fn run(setup: &Setup, apply: Apply) -> Result<(), CliError> {
 async fn current(answerer: &Answerer, entries: &[Entry], beside: &Beside<'_>) -> Result<Current, CliError> {
     let mut lists = [Section::Attributes, Section::Apis, Section::Clients].map(|section| (section, Vec::new()));
     for (section, list) in &mut lists {
-        let answer = answerer.ask(Method::GET, &format!("/admin/api/{}", section.name()), None).await?;
-        *list = answer[section.name()].as_array().into_iter().flatten().filter_map(Value::as_object).cloned().collect();
+        let mut path = format!("/admin/api/{}", section.name());
+        loop {
+            let page = answerer.ask(Method::GET, &path, None).await?;
+            list.extend(page[section.name()].as_array().into_iter().flatten().filter_map(Value::as_object).cloned());
+            let Some(next) = page["next"].as_str() else { break };
+            path = format!("/admin/api/{}?cursor={}", section.name(), encoded(next));
+        }
     }
     let [(_, attributes), (_, apis), (_, clients)] = lists;
     let mut users = std::collections::BTreeMap::new();

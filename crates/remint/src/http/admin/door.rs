@@ -47,6 +47,7 @@ pub(super) struct Guarded {
     pub(super) app: App,
     pub(super) door: Door,
     pub(super) needs: &'static [AdminScope],
+    pub(super) versioned: bool,
 }
 
 /// Lets in who may come in, and tells the endpoint who that is.
@@ -62,7 +63,7 @@ pub(super) async fn admit(State(guarded): State<Guarded>, request: Request, next
         return BearerError(Refusal::InsufficientScope { needed }.into()).into_response();
     }
     let doer = by.doer().clone();
-    let said = reason(&parts).and_then(|reason| Ok(by.saying(reason, expected(&parts.headers)?)));
+    let said = reason(&parts).and_then(|reason| Ok(by.saying(reason, guarded.expected(&parts)?)));
     let mut response = match said {
         Ok(by) => {
             parts.extensions.insert(Arc::new(by));
@@ -88,6 +89,15 @@ impl Guarded {
                 administrator(&self.app, &parts.headers, &caller).await
             }
         }
+    }
+
+    /// At which version a change is wanted. Where nothing has one, whoever names one would believe that it was looked at.
+    fn expected(&self, parts: &Parts) -> Result<Expected, AdminError> {
+        let changes = ![Method::GET, Method::HEAD].contains(&parts.method);
+        if changes && !self.versioned && parts.headers.contains_key(IF_MATCH) {
+            return Err(AdminError::invalid("If-Match", "has nothing here to be compared with: leave it out"));
+        }
+        expected(&parts.headers)
     }
 
     /// Tells the audit log that a client wanted what it may not.
