@@ -297,6 +297,31 @@ fn why_something_is_done_is_said_by_every_command_that_changes_something_and_by_
     assert_eq!(place.refused(&["user", "disable", "ada", "--reason", &"x".repeat(257)]).0, 2);
 }
 
+#[test]
+fn whatever_the_endpoints_can_do_a_command_does() {
+    let place = Place::configured();
+    place.text(&["api", "create", "orders", "--scope", "read"]);
+    let api = place.json(&["api", "update", "orders", "--scope", "read", "--scope", "pay", "--max-life", "1d"]);
+    assert_eq!((&api["scopes"], &api["max_life"]), (&json!("pay read"), &json!(86_400)));
+    assert_eq!(place.refused(&["api", "update", "orders"]).0, 2, "nothing to change");
+    place.text(&["attribute", "declare", "nick", "--max-bytes", "9"]);
+    assert_eq!(place.json(&["attribute", "show", "nick"])["max_bytes"], json!(9));
+    for id in ["one", "two"] {
+        place.text(&["client", "create", id, "--policy", "fixed", "--api", "orders"]);
+    }
+    let page = place.json(&["client", "list", "--limit", "1"]);
+    let next = place.json(&["client", "list", "--after", page["next"].as_str().unwrap()]);
+    assert_eq!((&page["clients"][0]["id"], &next["clients"][0]["id"]), (&json!("one"), &json!("two")));
+    place.text(&["user", "create", "ada", "--no-password"]);
+    place.text(&["user", "disable", "ada"]);
+    assert_eq!(place.json(&["user", "list", "--status", "disabled"])["users"][0]["identifiers"], json!(["ada"]));
+    assert_eq!(place.json(&["user", "list", "--status", "active"])["users"], json!([]));
+    for list in [&["session", "list"][..], &["session", "list", "--client", "one"], &["session", "list", "ada"]] {
+        assert_eq!(place.json(list)["sessions"], json!([]), "{list:?}");
+    }
+    assert_eq!(place.refused(&["session", "show", "-WpPHVBVhDf421amoJKWag"]).0, 3);
+}
+
 const SECRET: &str = "a secret that both sides have been told";
 const SENDER: &str = "\
 [senders.sms]

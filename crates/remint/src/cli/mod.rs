@@ -55,7 +55,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start with no configuration, to try things out: one user, three clients, one api
+    /// Start with no configuration, to try things out: one user, five clients, one api
     Dev(dev::Options),
     /// Start the server
     Serve(ServeFlags),
@@ -123,11 +123,11 @@ impl Command {
     /// Whether it is about this machine, or asks nobody at all.
     const fn is_local(&self) -> bool {
         match self {
-            Self::Dev(_) | Self::Serve(_) | Self::Doctor | Self::Health | Self::Config(_) => true,
+            Self::Dev(_) | Self::Serve(_) | Self::Health | Self::Config(_) => true,
             Self::Backup { .. } | Self::Restore(_) => true,
             Self::Token(_) | Self::Completion { .. } | Self::Man { .. } | Self::Version => true,
             Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
-            Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) => false,
+            Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) | Self::Doctor => false,
         }
     }
 
