@@ -86,6 +86,8 @@ pub async fn restore(
     let examined = store::examine(file)?;
     make_private(&settings.data)?;
     let place = settings.data.join(DATA_FILE);
+    let locked = place.with_extension("lock");
+    let begun = !locked.exists();
     let lock = store::lock(&place)?;
     nothing_there(&place)?;
     let unfinished = settings.data.join(UNFINISHED);
@@ -97,7 +99,12 @@ pub async fn restore(
     };
     let made = made.await;
     let believed = made.and_then(|believed| complete(&unfinished).map(|()| believed));
-    let believed = believed.inspect_err(|_| forget(&unfinished))?;
+    let believed = believed.inspect_err(|_| {
+        forget(&unfinished);
+        if begun {
+            let _ = std::fs::remove_file(&locked); // as it was before
+        }
+    })?;
     tidy(&unfinished);
     let placed = std::fs::rename(&unfinished, &place).and_then(|()| File::open(&settings.data)?.sync_all());
     placed.map_err(|source| RestoreError::Io { path: place, source })?;

@@ -70,12 +70,26 @@ impl Setup {
             return Ok(Who::Remote(Box::new(Remote::connected(address).await?)));
         }
         let data = self.data()?;
-        let socket = socket_path(&data);
+        match self.running(&data).await? {
+            Some(socket) => Ok(Who::Running(socket)),
+            None => Ok(Who::Here(Box::new(self.opened(&data).await?))),
+        }
+    }
+
+    /// The running server on this data, and nobody in its place.
+    pub(super) async fn server(&self) -> Result<Answerer, CliError> {
+        let nobody =
+            || CliError::new(Exit::NotFound, "no server is running on this data: it reads its settings when it starts");
+        let socket = self.running(&self.data()?).await?.ok_or_else(nobody)?;
+        Ok(Answerer { who: Who::Running(socket), reason: self.reason.clone() })
+    }
+
+    /// The control socket of the server that runs on this data, if one does.
+    async fn running(&self, data: &Path) -> Result<Option<PathBuf>, CliError> {
+        let socket = socket_path(data);
         match UnixStream::connect(&socket).await {
-            Ok(_) => Ok(Who::Running(socket)),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-                Ok(Who::Here(Box::new(self.opened(&data).await?)))
-            }
+            Ok(_) => Ok(Some(socket)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
             Err(error) => Err(CliError::new(
                 Exit::NotFound,
                 format!("{} does not answer: {error}. Run this as the user of the server", socket.display()),

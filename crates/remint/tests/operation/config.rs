@@ -94,6 +94,13 @@ fn a_reload_swaps_what_can_be_swapped_and_names_what_needs_a_restart() {
 }
 
 #[test]
+fn where_no_server_runs_there_is_nobody_to_reload() {
+    let place = Place::new();
+    let (code, message) = place.refused(&["config", "reload"]);
+    assert!(code == 3 && message.contains("no server is running"), "{message}");
+}
+
+#[test]
 fn a_signal_reloads_and_a_wrong_file_leaves_everything_as_it_was() {
     let place = Place::new();
     let server = place.serve();
