@@ -301,8 +301,8 @@ fn why_something_is_done_is_said_by_every_command_that_changes_something_and_by_
 fn whatever_the_endpoints_can_do_a_command_does() {
     let place = Place::configured();
     place.text(&["api", "create", "orders", "--scope", "read"]);
-    let api = place.json(&["api", "update", "orders", "--scope", "read", "--scope", "pay", "--max-life", "1d"]);
-    assert_eq!((&api["scopes"], &api["max_life"]), (&json!("pay read"), &json!(86_400)));
+    let api = place.json(&["api", "update", "orders", "--scope", "read", "--scope", "pay", "--max-life", "30d"]);
+    assert_eq!((&api["scopes"], &api["max_life"]), (&json!("pay read"), &json!(2_592_000)));
     assert_eq!(place.refused(&["api", "update", "orders"]).0, 2, "nothing to change");
     place.text(&["attribute", "declare", "nick", "--max-bytes", "9"]);
     assert_eq!(place.json(&["attribute", "show", "nick"])["max_bytes"], json!(9));
