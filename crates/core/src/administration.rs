@@ -203,6 +203,19 @@ pub enum Lacking {
     SessionsAt(ClientId),
 }
 
+impl Lacking {
+    /// What it is, in one word of ours: a scope of the admin API, or the setting of the client that is too narrow.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Scope(lacked) => {
+                AdminScope::ALL.iter().map(|scope| scope.as_str()).find(|scope| scope == lacked).unwrap_or("scopes")
+            }
+            Self::Api(_) => "apis",
+            Self::SessionsAt(_) => "opens_sessions_at",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::AttributeName;
+use crate::mapping::Mapping;
 use crate::rev::Rev;
 use crate::user::Attributes;
 
@@ -118,6 +119,19 @@ pub enum BadAttribute {
     },
 }
 
+impl BadAttribute {
+    /// Which attribute was refused.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Unknown { name }
+            | Self::Unwritable { name }
+            | Self::Proved { name }
+            | Self::WrongType { name, .. }
+            | Self::TooLong { name, .. } => name,
+        }
+    }
+}
+
 /// Fields of the user record beside its attributes: a mapping can read them, and only the proof that they stand for can
 /// write them, whoever asks.
 pub const PROVED_FIELDS: [&str; 2] = [PHONE_NUMBER, PHONE_NUMBER_VERIFIED];
@@ -155,6 +169,11 @@ impl Declarations {
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Declaration> {
         self.0.values()
+    }
+
+    /// The first source of a mapping that is neither declared nor a field of every record: no token can show it.
+    pub fn undeclared<'a>(&self, mapping: &'a Mapping) -> Option<&'a AttributeName> {
+        mapping.sources().find(|name| !is_field(name) && self.named(name).is_none())
     }
 
     /// Whether the patch names an attribute that its user may write only after a recent log-in.

@@ -64,6 +64,9 @@ acts! {
     UserDeleted = "user.deleted",
     /// A password was set or changed.
     PasswordChanged = "user.password.changed",
+    /// A client or an api was turned away: a wrong secret, or a token that lacks a right. At most one entry a window for
+    /// each and its reason, and so many an hour for all; none where nobody is called that.
+    ClientRefused = "client.refused",
     /// A client was made.
     ClientCreated = "client.created",
     /// Settings of a client were changed.
@@ -90,6 +93,12 @@ acts! {
     SenderSet = "sender.set",
     /// A sender of messages was removed.
     SenderRemoved = "sender.removed",
+    /// A copy of all data was made.
+    StoreBackedUp = "store.backed_up",
+    /// A backup was put in the place of lost data.
+    StoreRestored = "store.restored",
+    /// The running server took its configuration anew.
+    ConfigReloaded = "config.reloaded",
 }
 
 /// The text is not one of its kind.
@@ -171,6 +180,10 @@ pub enum Target {
     Keys(String),
     /// A sender of messages.
     Sender(SenderName),
+    /// All that is stored.
+    Store,
+    /// The configuration of the server.
+    Config,
     /// Somebody who is not known here.
     Unknown,
 }
@@ -185,6 +198,8 @@ impl fmt::Display for Target {
             Self::Key(kid) => write!(f, "key:{kid}"),
             Self::Keys(purpose) => write!(f, "keys:{purpose}"),
             Self::Sender(name) => write!(f, "sender:{name}"),
+            Self::Store => f.write_str("store"),
+            Self::Config => f.write_str("config"),
             Self::Unknown => f.write_str("unknown"),
         }
     }
@@ -203,6 +218,8 @@ impl FromStr for Target {
             Some(("key", kid)) => Ok(Self::Key(kid.to_owned())),
             Some(("keys", purpose)) => Ok(Self::Keys(purpose.to_owned())),
             Some(("sender", name)) => name.parse().map(Self::Sender).map_err(|_| bad),
+            None if text == "store" => Ok(Self::Store),
+            None if text == "config" => Ok(Self::Config),
             None if text == "unknown" => Ok(Self::Unknown),
             Some(_) | None => Err(bad),
         }
@@ -337,6 +354,8 @@ mod tests {
             key,
             keys,
             Target::Sender(SenderName::Sms),
+            Target::Store,
+            Target::Config,
             Target::Unknown,
         ] {
             assert_eq!(target.to_string().parse(), Ok(target));

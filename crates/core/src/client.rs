@@ -176,7 +176,30 @@ pub enum BadClient {
     UnknownAdminScope(String),
 }
 
+/// What a client was given that comes to nothing as things stand: it can be stored, because what is missing can be made
+/// later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Vain {
+    /// A scope that no api knows which the client may call.
+    #[error(
+        "has the scope `{0}`, which none of its apis knows, so that no token carries it: name it there, or take it out"
+    )]
+    Scope(String),
+    /// A client at which it may open sessions, and which is not there.
+    #[error("may open sessions at `{0}`, and there is no such client: make it, or take it out")]
+    SessionsAt(ClientId),
+}
+
 impl Client {
+    /// What it was given in vain, where `apis` are all apis and `is_there` says of a client whether there is one.
+    pub fn given_in_vain(&self, apis: &[Api], is_there: impl Fn(&ClientId) -> bool) -> Vec<Vain> {
+        let mine = || apis.iter().filter(|api| self.apis.contains(&api.audience));
+        let unknown = |scope: &&str| !mine().any(|api| api.scopes.contains(scope));
+        let scopes = self.scopes.iter().filter(unknown).map(|scope| Vain::Scope(scope.to_owned()));
+        let at = self.administration.iter().flat_map(|given| &given.opens_sessions_at);
+        scopes.chain(at.filter(|id| !is_there(id)).cloned().map(Vain::SessionsAt)).collect()
+    }
+
     /// These settings, if they can work: `before` is what is stored of the client, `apis` all apis that exist. Raises
     /// `pv` where a token would show the difference, so that older tokens die.
     pub fn checked(mut self, before: Option<&Self>, apis: &[Api], timing: &Timing) -> Result<Self, BadClient> {
@@ -324,6 +347,17 @@ mod tests {
         let after = Client { policy: Policy::refresh(), ..before.clone() };
         let after = after.checked(Some(&before), &apis, &timing).unwrap();
         assert_eq!(after.longest_life, Policy::fixed().life());
+    }
+
+    #[test]
+    fn what_was_given_in_vain_is_told_by_name() {
+        let opens_sessions_at = vec!["shop".parse().unwrap(), "shpo".parse().unwrap()];
+        let administration = Some(Administration { scopes: ScopeSet::default(), opens_sessions_at });
+        let client = Client { administration, scopes: "read pay".parse().unwrap(), ..fixture::client(Policy::fixed()) };
+        let known = Api { scopes: "read".parse().unwrap(), ..fixture::api() };
+        let other = Api { audience: "bank".parse().unwrap(), scopes: "pay".parse().unwrap(), ..fixture::api() };
+        let vain = client.given_in_vain(&[known, other], |id| id.as_str() == "shop");
+        assert_eq!(vain, [Vain::Scope("pay".into()), Vain::SessionsAt("shpo".parse().unwrap())]);
     }
 
     #[test]

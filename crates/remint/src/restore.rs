@@ -6,9 +6,11 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use remint_core::audit::Doer;
+use remint_core::audit::{Act, Doer, Entry, Target};
+use remint_core::change::Changes;
 use remint_core::key::KeyState;
 use remint_core::key::Purpose;
+use remint_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::app::DATA_FILE;
@@ -83,6 +85,7 @@ pub async fn restore(
     master: MasterKey,
     (clock, entropy): (Clock, Entropy),
     end_sessions: bool,
+    doer: &Doer,
 ) -> Result<Restored, RestoreError> {
     if settings.database.is_some() {
         return Err(RestoreError::Database);
@@ -90,6 +93,8 @@ pub async fn restore(
     let examined = store::examine(file)?;
     make_private(&settings.data)?;
     let place = settings.data.join(DATA_FILE);
+    let locked = place.with_extension("lock");
+    let begun = !locked.exists();
     let lock = store::lock(&place)?;
     nothing_there(&place)?;
     let unfinished = settings.data.join(UNFINISHED);
@@ -98,11 +103,17 @@ pub async fn restore(
         copied(file, &unfinished)?;
         store::raise(&unfinished, entropy.bytes(), end_sessions)?;
         let store = Store::open(&unfinished, StoreOptions::default(), entropy.bytes())?;
-        keys_of(store, settings, master, (clock, entropy), end_sessions).await
+        let told = restored(doer, end_sessions, clock.now());
+        keys_of(store, settings, master, (clock, entropy), end_sessions, Some(told)).await
     };
     let made = made.await;
     let believed = made.and_then(|believed| complete(&unfinished).map(|()| believed));
-    let believed = believed.inspect_err(|_| forget(&unfinished))?;
+    let believed = believed.inspect_err(|_| {
+        forget(&unfinished);
+        if begun {
+            let _ = std::fs::remove_file(&locked); // as it was before
+        }
+    })?;
     tidy(&unfinished);
     let placed = std::fs::rename(&unfinished, &place).and_then(|()| File::open(&settings.data)?.sync_all());
     placed.map_err(|source| RestoreError::Io { path: place, source })?;
@@ -121,6 +132,7 @@ pub async fn raise_in_place(
     master: MasterKey,
     (clock, entropy): (Clock, Entropy),
     end_sessions: bool,
+    doer: &Doer,
 ) -> Result<Restored, RestoreError> {
     let database = settings.database.clone().ok_or(RestoreError::NoDatabase)?;
     let ca_file = settings.database_ca_file.clone();
@@ -128,13 +140,14 @@ pub async fn raise_in_place(
     let seed = entropy.bytes();
     let store = || Store::connect(database.reveal(), options.clone(), seed);
     let room = || (clock.clone(), entropy.clone());
-    keys_of(store()?, settings, master.clone(), room(), false).await?; // what cannot be opened is not raised either
+    keys_of(store()?, settings, master.clone(), room(), false, None).await?; // what cannot be opened is not raised either
     let url = database.clone();
     let raised = move || store::raise_database(url.reveal(), ca_file.as_deref(), seed, end_sessions);
     let examined = tokio::task::spawn_blocking(raised)
         .await
         .map_err(|error| RestoreError::Io { path: settings.data.clone(), source: io::Error::other(error) })??;
-    let believed = keys_of(store()?, settings, master, room(), end_sessions).await?;
+    let told = restored(doer, end_sessions, clock.now());
+    let believed = keys_of(store()?, settings, master, room(), end_sessions, Some(told)).await?;
     Ok(Restored { examined, believed, sessions_ended: end_sessions })
 }
 
@@ -179,6 +192,11 @@ fn copied(from: &Path, to: &Path) -> Result<(), RestoreError> {
     target.sync_all().map_err(refused)
 }
 
+/// That it was restored, for the audit log.
+fn restored(doer: &Doer, end_sessions: bool, now: Timestamp) -> Entry {
+    doer.did(Act::StoreRestored, Target::Store, now).names(end_sessions.then_some("sessions_ended"))
+}
+
 /// Opens the keyring, as the server will; with `end_sessions` replaces every key that signs. Answers the believed keys.
 async fn keys_of(
     store: Store,
@@ -186,6 +204,7 @@ async fn keys_of(
     master: MasterKey,
     (clock, entropy): (Clock, Entropy),
     end_sessions: bool,
+    tell: Option<Entry>,
 ) -> Result<Vec<String>, RestoreError> {
     let opened = Keyring::open(store.clone(), master, clock, entropy, settings.keys, settings.timing).await;
     let outcome = match opened {
@@ -193,8 +212,14 @@ async fn keys_of(
         Ok(keyring) => Ok(believed(&keyring)),
         Err(error) => Err(error),
     };
+    let told = match tell {
+        Some(entry) => store.commit(Changes::none().audit(entry)).await.map(drop),
+        None => Ok(()),
+    };
     store.close().await;
-    Ok(outcome?)
+    let believed = outcome?;
+    told.map_err(KeyringError::Store)?;
+    Ok(believed)
 }
 
 fn believed(keyring: &Keyring) -> Vec<String> {
@@ -213,7 +238,7 @@ async fn replaced(keyring: &Keyring) -> Result<(), KeyringError> {
 
 impl Restored {
     /// What an operator must know: what was restored, and what may have come back to life.
-    pub fn view(&self, now: remint_core::time::Timestamp) -> Value {
+    pub fn view(&self, now: Timestamp) -> Value {
         let Examined { taken_at, marked, users, live_sessions, .. } = &self.examined;
         let age_secs = now.since(*taken_at).as_secs();
         let mut revived = vec![

@@ -32,7 +32,7 @@ policy = { kind = \"refresh\", life = \"10m\" }
 apis = [\"orders\", \"https://stock.example\"]
 scopes = [\"orders:read\", \"orders:write\"]
 origins = [\"https://app.example\"]
-mapping = { nickname = \"nickname\", role = \"role\" }
+mapping = { nickname = \"nickname\", role = \"role\", phone_number = \"phone_number\" }
 first_party = true
 
 [clients.robot]
@@ -135,7 +135,8 @@ fn one_file_sets_a_whole_installation_up_and_once_more_there_is_nothing_to_chang
 
     let web = place.json(&["client", "show", "web"]);
     assert_eq!(web["policy"]["life"], json!(600));
-    assert_eq!(web["mapping"], json!({"nickname": "nickname", "role": "role"}));
+    let shown = json!({"nickname": "nickname", "role": "role", "phone_number": "phone_number"});
+    assert_eq!(web["mapping"], shown);
     assert_eq!(web["apis"], json!(["orders", "https://stock.example"]));
     let ada = place.json(&["user", "show", "ada"]);
     assert_eq!(ada["attributes"], json!({"nickname": "Ada", "role": "engineer"}));
@@ -204,6 +205,15 @@ fn a_file_that_is_wrong_changes_nothing_and_every_error_names_its_line() {
             "[apis.a]\n[clients.web]\npolicy = 'fixed'\napis = ['a']\nmapping = { x = 'rank' }\n",
             &["wrong.toml:5: clients.web.mapping:", "`rank`, which is not declared"],
         ),
+        (
+            "[attributes.phone_number]\ntype = 'string'\n",
+            &["wrong.toml:1: attributes.phone_number:", "verifying a phone number"],
+        ),
+        (
+            "[users.ada]\nidentifiers = ['Bob']\n[users.bob]\n",
+            &["wrong.toml:3: users.bob: `bob` is a name of another user too, line 1: users.ada"],
+        ),
+        ("[users.ada]\nexternal_id = 'a b'\n", &["wrong.toml:2: users.ada.external_id:", "no blanks"]),
         ("[users.ada]\npassword_file = 'none'\n", &["wrong.toml:2: users.ada.password_file:", "cannot be read"]),
         ("[users.ada]\npassword_env = 'NOBODY'\n", &["wrong.toml:2: users.ada.password_env:", "not set"]),
         ("[users.ada]\nattributes = { rank = 1 }\n", &["wrong.toml:2: users.ada.attributes:", "not declared"]),
@@ -225,6 +235,91 @@ fn a_file_that_is_wrong_changes_nothing_and_every_error_names_its_line() {
         assert_eq!(place.json(&["user", "attributes"])["attributes"], json!([]), "{text}");
     }
     assert_eq!(place.refused(&["apply", "nothing.toml"]).0, 2);
+}
+
+#[test]
+fn what_the_server_would_refuse_half_way_is_refused_before_and_in_a_rehearsal_too() {
+    let place = Place::configured();
+    place.text(&["user", "create", "bob", "--external-id", "4711", "--no-password"]);
+    for (text, words) in [
+        ("[users.ada]\nidentifiers = ['Bob']\n", "users.ada: `Bob` is a name of another user"),
+        ("[users.ada]\nexternal_id = '4711'\n", "users.ada: `external:4711` is a name of another user"),
+        ("[users.bob]\nexternal_id = '4712'\n", "users.bob.external_id: is not this user's"),
+    ] {
+        place.write("one.toml", &format!("[attributes.nick]\ntype = 'string'\n{text}"));
+        for arguments in [&["apply", "one.toml", "--dry-run"][..], &["apply", "one.toml"]] {
+            let (code, message) = place.refused(arguments);
+            assert!(code == 2 && message.contains(words), "{text}: {message}");
+        }
+        assert_eq!(place.json(&["attribute", "list"])["attributes"], json!([]), "{text}");
+    }
+    place.write("one.toml", "[users.bob]\nexternal_id = '4711'\n[users.eve]\nexternal_id = '4712'\n");
+    place.text(&["apply", "one.toml"]);
+    assert_eq!(place.json(&["user", "show", "external:4712"])["identifiers"], json!(["eve"]));
+    assert_eq!(place.text(&["apply", "one.toml"]), "Nothing to change.\n");
+}
+
+#[test]
+fn what_a_client_of_the_file_was_given_in_vain_is_told_by_apply_and_by_doctor() {
+    let place = Place::configured();
+    place.write(
+        "one.toml",
+        "[apis.orders]\nscopes = ['read']\n[clients.web]\npolicy = 'fixed'\napis = ['orders']\nscopes = ['read', 'pay']\n\
+         confidential = true\nclient_credentials = true\n\
+         administration = { scopes = 'remint:sessions:open', opens_sessions_at = ['web', 'shpo'] }\n",
+    );
+    let scope = "has the scope `pay`, which none of its apis knows";
+    let at = "may open sessions at `shpo`, and there is no such client";
+    for told in [place.text(&["apply", "one.toml", "--dry-run"]), place.text(&["apply", "one.toml"])] {
+        assert!(told.contains(&format!("clients.web: {scope}")) && told.contains(at), "{told}");
+        assert!(!told.contains("`read`, which") && !told.contains("at `web`"), "{told}");
+    }
+    let checks = place.remint(&["doctor", "--json"]).stdout;
+    let checks = String::from_utf8(checks).unwrap();
+    assert!(checks.contains(&format!("`web` {scope}")) && checks.contains(&format!("`web` {at}")), "{checks}");
+}
+
+#[test]
+fn why_something_is_done_is_said_by_every_command_that_changes_something_and_by_no_other() {
+    let place = Place::configured();
+    place.write("one.toml", "[attributes.nick]\ntype = 'string'\n");
+    place.text(&["user", "create", "ada", "--no-password", "--reason", "asked by telephone & mail"]);
+    place.text(&["--reason", "ticket 7", "apply", "one.toml"]);
+    let entries = place.json(&["audit", "list"])["entries"].take();
+    let reason =
+        |act: &str| entries.as_array().unwrap().iter().find(|entry| entry["act"] == act).unwrap()["reason"].clone();
+    assert_eq!(reason("user.created"), json!("asked by telephone & mail"));
+    assert_eq!(reason("attribute.declared"), json!("ticket 7"));
+    for nothing in [&["user", "list"][..], &["doctor"], &["version"], &["config", "show"]] {
+        let (code, message) = place.refused(&[nothing, &["--reason", "x"]].concat());
+        assert!(code == 2 && message.contains("changes nothing"), "{nothing:?}: {message}");
+    }
+    assert_eq!(place.refused(&["user", "disable", "ada", "--reason", &"x".repeat(257)]).0, 2);
+}
+
+#[test]
+fn whatever_the_endpoints_can_do_a_command_does() {
+    let place = Place::configured();
+    place.text(&["api", "create", "orders", "--scope", "read"]);
+    let api = place.json(&["api", "update", "orders", "--scope", "read", "--scope", "pay", "--max-life", "30d"]);
+    assert_eq!((&api["scopes"], &api["max_life"]), (&json!("pay read"), &json!(2_592_000)));
+    assert_eq!(place.refused(&["api", "update", "orders"]).0, 2, "nothing to change");
+    place.text(&["attribute", "declare", "nick", "--max-bytes", "9"]);
+    assert_eq!(place.json(&["attribute", "show", "nick"])["max_bytes"], json!(9));
+    for id in ["one", "two"] {
+        place.text(&["client", "create", id, "--policy", "fixed", "--api", "orders"]);
+    }
+    let page = place.json(&["client", "list", "--limit", "1"]);
+    let next = place.json(&["client", "list", "--after", page["next"].as_str().unwrap()]);
+    assert_eq!((&page["clients"][0]["id"], &next["clients"][0]["id"]), (&json!("one"), &json!("two")));
+    place.text(&["user", "create", "ada", "--no-password"]);
+    place.text(&["user", "disable", "ada"]);
+    assert_eq!(place.json(&["user", "list", "--status", "disabled"])["users"][0]["identifiers"], json!(["ada"]));
+    assert_eq!(place.json(&["user", "list", "--status", "active"])["users"], json!([]));
+    for list in [&["session", "list"][..], &["session", "list", "--client", "one"], &["session", "list", "ada"]] {
+        assert_eq!(place.json(list)["sessions"], json!([]), "{list:?}");
+    }
+    assert_eq!(place.refused(&["session", "show", "-WpPHVBVhDf421amoJKWag"]).0, 3);
 }
 
 const SECRET: &str = "a secret that both sides have been told";

@@ -392,7 +392,7 @@ fn a_client_that_may_administer_pages_through_users_and_reads_the_audit_log_from
     let dev = place.dev(&[]);
     let installation = "[clients.ops]\npolicy = 'fixed'\napis = ['demo-api']\nconfidential = true\n\
                         client_credentials = true\n\
-                        administration = { scopes = 'remint:users:read remint:users:write remint:audit' }\n";
+                        administration = { scopes = 'remint:users:read remint:users:write remint:audit remint:clients' }\n";
     fs::write(place.path("ops.toml"), installation).unwrap();
     place.json(&["apply", "ops.toml", "--secrets", "secrets.toml"]);
     let secrets = fs::read_to_string(place.path("secrets.toml")).unwrap();
@@ -403,6 +403,9 @@ fn a_client_that_may_administer_pages_through_users_and_reads_the_audit_log_from
         place.json(&[command, &elsewhere].concat())
     };
     ops(&["user", "create", "--no-password", "grace@example.test"]);
+    let doctor = ops(&["doctor"])["checks"].take();
+    let checks: Vec<_> = doctor.as_array().unwrap().iter().map(|check| check["check"].as_str().unwrap()).collect();
+    assert!(checks[..3] == ["machine", "server", "store"] && !checks.contains(&"disk"), "{doctor}");
     let (mut names, mut cursor) = (Vec::new(), None);
     loop {
         let after = cursor.as_ref().map(|cursor: &String| ["--after", cursor]);

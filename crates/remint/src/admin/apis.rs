@@ -8,11 +8,12 @@ use remint_core::id::ClientId;
 use remint_core::secret::ClientSecret;
 use serde_json::{Map, Value, json};
 
+use crate::admin::page::Paged;
 use crate::admin::{AdminError, By, Seen, differences, document, members, merged, refuse_members, with_secret};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
-use crate::store::{ApiById, Apis, ClientById, Clients, Commit};
+use crate::store::{ApiById, ApisListed, ClientById, Clients, Commit};
 
 /// Makes an api, and answers its secret.
 pub async fn create(app: &App, by: &By, mut input: Map<String, Value>) -> Result<Seen, AdminError> {
@@ -100,10 +101,12 @@ async fn fits_its_clients(app: &App, api: &Api) -> Result<(), AdminError> {
     Ok(())
 }
 
-/// All apis.
-pub async fn list(app: &App) -> Result<Value, AdminError> {
-    let apis = app.store.read(Apis).await?;
-    Ok(json!({ "apis": apis.iter().map(|api| view(api)).collect::<Vec<_>>() }))
+/// Apis in the order of their ids, a page at a time.
+pub async fn list(app: &App, paged: &Paged) -> Result<Value, AdminError> {
+    let page = paged.of(app, "apis")?;
+    let mut apis = app.store.read(ApisListed { after: page.text_place(), limit: page.one_more() }).await?;
+    let next = page.next(app, &mut apis, |api| api.id.as_str().as_bytes().to_vec());
+    Ok(json!({ "apis": apis.iter().map(|api| view(api)).collect::<Vec<_>>(), "next": next }))
 }
 
 /// Makes a new secret; the old one is refused from now on.

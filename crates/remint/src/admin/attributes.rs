@@ -17,10 +17,7 @@ use crate::store::{Commit, DeclaredAttributes};
 /// lets people write what they could not may write it into their records as well.
 pub async fn declare(app: &App, by: &By, input: Map<String, Value>) -> Result<Seen, AdminError> {
     let wanted: Declaration = document(input)?;
-    if is_proved(&wanted.name) {
-        return Err(AdminError::invalid("name", "is a field of every record, written by verifying a phone number"));
-    }
-    fits_a_value(&wanted)?;
+    can_be_declared(&wanted)?;
     for _ in 0..MAX_CONFLICTS {
         let declared = app.store.read(DeclaredAttributes).await?;
         let before = declared.named(&wanted.name);
@@ -49,8 +46,12 @@ pub async fn declare(app: &App, by: &By, input: Map<String, Value>) -> Result<Se
     Err(Failure::Contended.into())
 }
 
-/// A limit below the shortest value would make an attribute that nobody can write.
-pub(crate) fn fits_a_value(wanted: &Declaration) -> Result<(), AdminError> {
+/// The name of a field that only a proof writes is none of an attribute, and a limit below the shortest value would make
+/// one that nobody can write.
+pub(crate) fn can_be_declared(wanted: &Declaration) -> Result<(), AdminError> {
+    if is_proved(&wanted.name) {
+        return Err(AdminError::invalid("name", "is a field of every record, written by verifying a phone number"));
+    }
     let least = wanted.kind.least_bytes();
     if wanted.max_bytes < least {
         return Err(AdminError::invalid(

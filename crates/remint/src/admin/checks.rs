@@ -2,6 +2,7 @@
 //! clients still work. Reads only; each finding says what to do.
 
 use remint_core::client::{Api, Client, Origin};
+use remint_core::id::ClientId;
 use remint_core::key::{KeyState, Purpose};
 use remint_core::policy::Policy;
 use remint_core::time::Timestamp;
@@ -74,6 +75,20 @@ impl Question for Integrity {
     }
 }
 
+/// The version of the database that answers.
+struct Version;
+
+impl Question for Version {
+    type Answer = Option<String>;
+    const ONE_STATEMENT: bool = true;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = "SELECT current_setting('server_version') AS version";
+        reader.one("database", sql, &[], |record| record.text("version").map(str::to_owned))
+    }
+}
+
 /// The newest time that is stored.
 struct Newest;
 
@@ -99,11 +114,13 @@ pub async fn run(app: &App) -> Result<Value, AdminError> {
     if clients.is_empty() {
         findings.push(Finding::warning("clients", "there is no client: make one with `remint client create`"));
     }
-    findings.extend(clients.iter().flat_map(|one| client(app, one, &apis)));
+    let ids: Vec<&ClientId> = clients.iter().map(|client| &client.id).collect();
+    findings.extend(clients.iter().flat_map(|one| client(app, one, &apis, &ids)));
     let called = |api: &Api| clients.iter().any(|client| client.apis.contains(&api.audience));
     findings.extend(apis.iter().filter(|api| !called(api)).map(|api| {
         let found = format!(
-            "`{}`: no client may call it. Name it in `--api` of `remint client create` or `update`, or remove it",
+            "`{}`: no client may call it. Name it in `--api` of `remint client create` or `update`; if nobody needs it, leave \
+             it: an api is not removed, because tokens name it",
             api.id
         );
         Finding::warning("api", found)
@@ -113,7 +130,14 @@ pub async fn run(app: &App) -> Result<Value, AdminError> {
 
 async fn integrity(app: &App) -> Finding {
     if app.store.is_shared() {
-        return Finding::ok("store", "the database answers; what it keeps is checked by its own means (pg_amcheck)");
+        return match app.store.read(Version).await {
+            Ok(version) => {
+                let version = version.unwrap_or_default();
+                let found = format!("PostgreSQL {version} answers; whether its files are whole, `pg_amcheck` says");
+                Finding::ok("store", found)
+            }
+            Err(error) => Finding::error("store", format!("{error}. Look at the database and at the way to it")),
+        };
     }
     match app.store.read(Integrity).await {
         Ok(said) if said == ["ok"] => Finding::ok("store", "the data file is whole"),
@@ -184,11 +208,13 @@ fn forwarded(app: &App) -> Option<Finding> {
     app.proxies.went_unheeded().then(|| Finding::warning("forwarded", found))
 }
 
-fn client(app: &App, client: &Client, apis: &[Api]) -> Vec<Finding> {
+fn client(app: &App, client: &Client, apis: &[Api], ids: &[&ClientId]) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Err(impossible) = client.clone().checked(Some(client), apis, &app.settings.timing) {
         findings.push(Finding::error("client", format!("`{}`: {impossible}", client.id)));
     }
+    let vain = client.given_in_vain(apis, |id| ids.contains(&id));
+    findings.extend(vain.iter().map(|vain| Finding::warning("client", format!("`{}` {vain}", client.id))));
     let foreign = |origin: &&Origin| origin.as_str().starts_with("http://") && !is_local(origin);
     if let Some(origin) = client.origins.iter().find(foreign) {
         let found = format!("`{}` takes pages of {origin}, which anybody on the way can change: use https", client.id);

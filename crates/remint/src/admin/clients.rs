@@ -1,20 +1,20 @@
 //! Clients: the applications. Settings that cannot work are refused when they are set; what a token would show
 //! differently raises `pv`, and the feed tells it in the same commit. A secret is answered once and never again.
 
-use remint_core::attribute::is_field;
 use remint_core::audit::{Act, Target};
 use remint_core::change::{Changes, Row};
 use remint_core::client::{Api, Client};
-use remint_core::id::{AttributeName, ClientId};
+use remint_core::id::ClientId;
 use remint_core::notice;
 use remint_core::secret::ClientSecret;
 use serde_json::{Map, Value, json};
 
+use crate::admin::page::Paged;
 use crate::admin::{AdminError, By, Seen, differences, document, members, merged, refuse_members, with_secret};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
-use crate::store::{ApiById, Apis, ClientById, Clients, Commit, DeclaredAttributes};
+use crate::store::{ApiById, Apis, ClientById, ClientsListed, Commit, DeclaredAttributes};
 
 /// What only the server writes.
 const KEPT: [&str; 3] = ["pv", "secret", "longest_life"];
@@ -48,9 +48,9 @@ pub async fn create(app: &App, by: &By, mut input: Map<String, Value>) -> Result
 pub(super) async fn checked(app: &App, client: Client, before: Option<&Client>) -> Result<Client, AdminError> {
     let apis: Vec<Api> = app.store.read(Apis).await?.iter().map(|api| Api::clone(api)).collect();
     let declared = app.store.read(DeclaredAttributes).await?;
-    let is_there = |name: &AttributeName| is_field(name) || declared.named(name).is_some();
-    if let Some(unknown) = client.mapping.sources().find(|name| !is_there(name)) {
-        let what = format!("shows the attribute `{unknown}`, which is not declared: `remint user declare {unknown}`");
+    if let Some(unknown) = declared.undeclared(&client.mapping) {
+        let what =
+            format!("shows the attribute `{unknown}`, which is not declared: `remint attribute declare {unknown}`");
         return Err(AdminError::invalid("mapping", what));
     }
     client.checked(before, &apis, &app.settings.timing).map_err(AdminError::wrong)
@@ -76,10 +76,12 @@ pub(super) async fn found(app: &App, id: &str) -> Result<Client, AdminError> {
     Ok(Client::clone(&client))
 }
 
-/// All clients.
-pub async fn list(app: &App) -> Result<Value, AdminError> {
-    let clients = app.store.read(Clients).await?;
-    Ok(json!({ "clients": clients.iter().map(|client| view(client)).collect::<Vec<_>>() }))
+/// Clients in the order of their ids, a page at a time.
+pub async fn list(app: &App, paged: &Paged) -> Result<Value, AdminError> {
+    let page = paged.of(app, "clients")?;
+    let mut clients = app.store.read(ClientsListed { after: page.text_place(), limit: page.one_more() }).await?;
+    let next = page.next(app, &mut clients, |client| client.id.as_str().as_bytes().to_vec());
+    Ok(json!({ "clients": clients.iter().map(|client| view(client)).collect::<Vec<_>>(), "next": next }))
 }
 
 /// Changes members of a client (RFC 7396, one level; `null` takes the default).

@@ -5,6 +5,7 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
 
 use crate::admin::AdminError;
 use crate::app::App;
@@ -17,6 +18,24 @@ const USUAL: usize = 100;
 const TAG: usize = 16;
 /// Longer than any cursor of ours.
 const MAX_CURSOR_BYTES: usize = 2048;
+
+/// What is asked of a list without filters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paged {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+impl Paged {
+    /// The page that is meant, of the list `list`.
+    ///
+    /// # Errors
+    /// Those of [`Page::wanted`].
+    pub fn of(&self, app: &App, list: &str) -> Result<Page, AdminError> {
+        Page::wanted(app, list, &[], self.limit, self.cursor.as_deref())
+    }
+}
 
 /// Which page is wanted.
 #[derive(Debug)]
@@ -56,6 +75,11 @@ impl Page {
     /// The place behind which the page begins, as [`Page::next`] was given it.
     pub fn place(&self) -> Option<&[u8]> {
         self.place.as_deref()
+    }
+
+    /// The same, where it is a text.
+    pub fn text_place(&self) -> Option<String> {
+        self.place().map(|place| String::from_utf8_lossy(place).into_owned())
     }
 
     /// One row more than the page has: whether there is a next one.

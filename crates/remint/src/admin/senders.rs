@@ -3,6 +3,7 @@
 
 use remint_core::audit::{Act, Target};
 use remint_core::change::{Changes, Row, RowKey};
+use remint_core::id::UserId;
 use remint_core::rev::Rev;
 use remint_core::sender::{Sender, SenderName, SmsLimits, SomeLimits};
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ use crate::failure::Failure;
 use crate::grant::MAX_CONFLICTS;
 use crate::message::{opened, sealed};
 use crate::settings::{Carrier, WebhookSecret, WebhookTarget};
-use crate::store::{Commit, SenderNamed};
+use crate::store::{Commit, Question, Reader, SenderNamed, StoreError};
 
 /// What is sealed: the configuration sets both or none.
 const SEALED: [&str; 2] = ["webhook_url", "secret"];
@@ -190,6 +191,20 @@ pub(crate) fn origin(url: &str) -> String {
     url[..end].to_owned()
 }
 
+/// Whether anybody has a verified number.
+struct AnyNumber;
+
+impl Question for AnyNumber {
+    type Answer = bool;
+    const ONE_STATEMENT: bool = true;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let sql = "SELECT id FROM users WHERE phone_number IS NOT NULL LIMIT 1";
+        Ok(reader.one("users", sql, &[], |record| record.bytes("id").map(UserId::from_bytes))?.is_some())
+    }
+}
+
 /// What `remint doctor` says of senders.
 pub async fn check(app: &App) -> Result<Finding, AdminError> {
     const CHECK: &str = "sender";
@@ -207,6 +222,11 @@ pub async fn check(app: &App) -> Result<Finding, AdminError> {
         (Carrier::Nobody, Some(false)) => {
             let found = "the declared sender `sms` does not open, so no code is sent: its row was changed from outside. \
                          Declare it again with `remint sender set sms`";
+            Finding::error(CHECK, found)
+        }
+        (Carrier::Nobody, None) if app.store.read(AnyNumber).await? => {
+            let found = "there is none, and users have verified numbers: they cannot log in, because no code reaches them. \
+                         Declare one with `remint sender set sms`, or take a number off with `remint user remove-phone`";
             Finding::error(CHECK, found)
         }
         (Carrier::Nobody, None) => Finding::ok(CHECK, "none: nobody can verify a phone number here"),

@@ -165,7 +165,7 @@ fn proved_at(app: &App, secs: Option<i64>) -> Result<Timestamp, AdminError> {
     }
 }
 
-/// What is wrong with the client that was named is not wrong with the caller.
+/// What is wrong with the client that was named is not wrong with the caller, and attributes stand in a member.
 fn refused(failure: Failure) -> AdminError {
     match failure {
         Failure::Refused(
@@ -174,6 +174,7 @@ fn refused(failure: Failure) -> AdminError {
             | Refusal::NotFirstParty
             | Refusal::GrantNotAllowed { .. }),
         ) => AdminError::invalid("client_id", cause),
+        Failure::Refused(Refusal::Attribute(bad)) => AdminError::invalid("attributes", bad),
         failure => failure.into(),
     }
 }

@@ -210,7 +210,7 @@ async fn called(
     prefix: String,
     status: Option<UserStatus>,
 ) -> Result<(Vec<Named>, Option<String>), AdminError> {
-    let after = page.place().map(|place| String::from_utf8_lossy(place).into_owned());
+    let after = page.text_place();
     let mut users = app.store.read(UsersCalled { prefix, status, after, limit: page.one_more() }).await?;
     let next = page.next(app, &mut users, |(identifier, _)| identifier.as_bytes().to_vec());
     Ok((users.into_iter().map(|(_, named)| named).collect(), next))

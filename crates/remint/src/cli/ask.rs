@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
+use remint_core::audit::Reason;
 use serde_json::Value;
 use tokio::net::UnixStream;
 use tower::ServiceExt as _;
@@ -26,8 +27,14 @@ use crate::{dev, http as endpoints};
 /// No answer of ours is larger, in bytes.
 pub(super) const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// Somebody who answers administrative requests.
-pub(super) enum Answerer {
+/// Somebody who answers administrative requests, and why they are made.
+pub(super) struct Answerer {
+    pub(super) who: Who,
+    reason: Option<Reason>,
+}
+
+/// Who answers.
+pub(super) enum Who {
     /// The running server.
     Running(PathBuf),
     /// This process.
@@ -35,6 +42,10 @@ pub(super) enum Answerer {
     /// A server elsewhere.
     Remote(Box<Remote>),
 }
+
+/// To whoever says why where nobody would ever read it.
+pub(super) const NOTHING_TO_TELL: &str =
+    "--reason goes into the audit log, and this command changes nothing: leave it out";
 
 impl Setup {
     /// The data directory: as set, or that of `remint dev` in the working directory.
@@ -51,16 +62,34 @@ impl Setup {
 
     /// Whoever can answer.
     pub(super) async fn answerer(&self) -> Result<Answerer, CliError> {
+        Ok(Answerer { who: self.who().await?, reason: self.reason.clone() })
+    }
+
+    async fn who(&self) -> Result<Who, CliError> {
         if let Some(address) = &self.remote {
-            return Ok(Answerer::Remote(Box::new(Remote::connected(address).await?)));
+            return Ok(Who::Remote(Box::new(Remote::connected(address).await?)));
         }
         let data = self.data()?;
-        let socket = socket_path(&data);
+        match self.running(&data).await? {
+            Some(socket) => Ok(Who::Running(socket)),
+            None => Ok(Who::Here(Box::new(self.opened(&data).await?))),
+        }
+    }
+
+    /// The running server on this data, and nobody in its place.
+    pub(super) async fn server(&self) -> Result<Answerer, CliError> {
+        let nobody =
+            || CliError::new(Exit::NotFound, "no server is running on this data: it reads its settings when it starts");
+        let socket = self.running(&self.data()?).await?.ok_or_else(nobody)?;
+        Ok(Answerer { who: Who::Running(socket), reason: self.reason.clone() })
+    }
+
+    /// The control socket of the server that runs on this data, if one does.
+    async fn running(&self, data: &Path) -> Result<Option<PathBuf>, CliError> {
+        let socket = socket_path(data);
         match UnixStream::connect(&socket).await {
-            Ok(_) => Ok(Answerer::Running(socket)),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-                Ok(Answerer::Here(Box::new(self.opened(&data).await?)))
-            }
+            Ok(_) => Ok(Some(socket)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
             Err(error) => Err(CliError::new(
                 Exit::NotFound,
                 format!("{} does not answer: {error}. Run this as the user of the server", socket.display()),
@@ -91,6 +120,9 @@ impl Setup {
 
     /// One request, its answer printed.
     pub(super) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), CliError> {
+        if method == Method::GET && self.reason.is_some() {
+            return Err(CliError::usage(NOTHING_TO_TELL));
+        }
         let answerer = self.answerer().await?;
         let answer = answerer.ask(method, path, body).await;
         answerer.close().await;
@@ -115,25 +147,34 @@ impl Answerer {
     }
 
     async fn answered(&self, method: Method, path: &str, body: Option<Value>) -> Result<(StatusCode, Value), CliError> {
-        let (status, bytes) = match self {
-            Self::Remote(remote) => remote.exchange(method, path, body).await?,
-            Self::Running(_) | Self::Here(_) => read(self.send(request(method, path, body)?).await?).await?,
+        let path = if method == Method::GET { path.to_owned() } else { self.saying_why(path) };
+        let (status, bytes) = match &self.who {
+            Who::Remote(remote) => remote.exchange(method, &path, body).await?,
+            Who::Running(_) | Who::Here(_) => read(self.send(request(method, &path, body)?).await?).await?,
         };
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|_| CliError::failed(format!("the server answered {status}, and not in JSON")))?;
         Ok((status, value))
     }
 
-    fn refused(&self, status: StatusCode, body: &Value) -> CliError {
-        match self {
-            Self::Remote(remote) => remote.refused(status, body),
-            Self::Running(_) | Self::Here(_) => refused(status, body),
+    /// A path, with the reason for the audit log where the command line says one.
+    fn saying_why(&self, path: &str) -> String {
+        match &self.reason {
+            Some(reason) => format!("{path}?reason={}", encoded(reason.as_str())),
+            None => path.to_owned(),
         }
     }
 
-    /// The body of an answer that is no JSON, as it comes; or the error that it says.
+    fn refused(&self, status: StatusCode, body: &Value) -> CliError {
+        match &self.who {
+            Who::Remote(remote) => remote.refused(status, body),
+            Who::Running(_) | Who::Here(_) => refused(status, body),
+        }
+    }
+
+    /// The body of an answer that is no JSON, as it comes; or the error that it says. It is told of: with the reason.
     pub(super) async fn stream(&self, path: &str) -> Result<Body, CliError> {
-        let response = self.send(request(Method::GET, path, None)?).await?;
+        let response = self.send(request(Method::GET, &self.saying_why(path), None)?).await?;
         if response.status().is_success() {
             return Ok(response.into_body());
         }
@@ -142,16 +183,16 @@ impl Answerer {
     }
 
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, CliError> {
-        match self {
-            Self::Running(socket) => exchange(socket, request).await,
-            Self::Here(here) => here.0.clone().oneshot(request).await.map_err(CliError::failed),
-            Self::Remote(_) => Err(CliError::failed("this is done on the server itself: leave --url out")),
+        match &self.who {
+            Who::Running(socket) => exchange(socket, request).await,
+            Who::Here(here) => here.0.clone().oneshot(request).await.map_err(CliError::failed),
+            Who::Remote(_) => Err(CliError::failed("this is done on the server itself: leave --url out")),
         }
     }
 
     /// Gives the lock on the data directory back.
     pub(super) async fn close(self) {
-        if let Self::Here(here) = self {
+        if let Who::Here(here) = self.who {
             here.1.store.clone().close().await;
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::ask::Answerer;
+use super::ask::Who;
 use super::{CliError, Exit, Setup};
 use crate::admin::checks::Finding;
 use crate::config::{Config, DEV_MARKER};
@@ -21,6 +21,10 @@ use crate::settings::{AddressRange, Issuer, Settings};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(setup: &Setup) -> Result<(), CliError> {
+    if setup.remote.is_some() {
+        let stored = inside(setup).await?;
+        return report(setup, &[vec![left_out().view()], stored].concat());
+    }
     if let Err(wrong) = Config::data(&setup.flags, &setup.environment) {
         return report(setup, &[Finding::error("configuration", wrong.to_string()).view()]);
     }
@@ -41,6 +45,13 @@ pub(super) async fn run(setup: &Setup) -> Result<(), CliError> {
         Err(error) => checks.push(Finding::error("server", error.message).view()),
     }
     report(setup, &checks)
+}
+
+/// What only the machine of the server knows.
+fn left_out() -> Finding {
+    let found = "not looked at from here: configuration, data directory, disk, proxies and whether the public URL answers to \
+                 others. Run `remint doctor` there, without --url";
+    Finding::ok("machine", found)
 }
 
 fn report(setup: &Setup, checks: &[Value]) -> Result<(), CliError> {
@@ -195,10 +206,10 @@ fn deepest(error: &reqwest::Error) -> String {
 /// What is stored, looked at by the running server or by this process.
 async fn inside(setup: &Setup) -> Result<Vec<Value>, CliError> {
     let answerer = setup.answerer().await?;
-    let who = match &answerer {
-        Answerer::Running(_) => Finding::ok("server", "running, and answers on its control socket"),
-        Answerer::Remote(_) => Finding::ok("server", "answers over the network"),
-        Answerer::Here(_) => Finding::ok("server", "not running: the data was looked at without it"),
+    let who = match &answerer.who {
+        Who::Running(_) => Finding::ok("server", "running, and answers on its control socket"),
+        Who::Remote(_) => Finding::ok("server", "answers over the network"),
+        Who::Here(_) => Finding::ok("server", "not running: the data was looked at without it"),
     };
     let answer = answerer.ask(Method::GET, "/admin/api/checks", None).await;
     answerer.close().await;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use remint_core::audit::Reason;
 use serde_json::{Value, json};
 
 mod apply;
@@ -45,13 +46,16 @@ struct Cli {
     config: Option<PathBuf>,
     #[command(flatten)]
     remote: remote::Flags,
+    /// Why, for the audit log: of a command that changes something
+    #[arg(long, global = true, value_name = "TEXT")]
+    reason: Option<Reason>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start with no configuration, to try things out: one user, three clients, one api
+    /// Start with no configuration, to try things out: one user, five clients, one api
     Dev(dev::Options),
     /// Start the server
     Serve(ServeFlags),
@@ -121,11 +125,23 @@ impl Command {
     /// Whether it is about this machine, or asks nobody at all.
     const fn is_local(&self) -> bool {
         match self {
-            Self::Dev(_) | Self::Serve(_) | Self::Doctor | Self::Health | Self::Config(_) => true,
+            Self::Dev(_) | Self::Serve(_) | Self::Health | Self::Config(_) => true,
             Self::Backup { .. } | Self::Restore(_) | Self::Migrate(_) => true,
             Self::Token(_) | Self::Completion { .. } | Self::Man { .. } | Self::Version => true,
             Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
-            Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) => false,
+            Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) | Self::Doctor => false,
+        }
+    }
+
+    /// Whether nothing of it can be in the audit log. Of the others each request says it for itself.
+    const fn is_never_told(&self) -> bool {
+        match self {
+            Self::Dev(_) | Self::Serve(_) | Self::Doctor | Self::Health | Self::Policy(_) | Self::Token(_) => true,
+            Self::Completion { .. } | Self::Man { .. } | Self::Version | Self::Migrate(_) => true,
+            Self::Config(command) => matches!(command, commands::config::Configuration::Show { .. }),
+            Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
+            Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Apply(_) => false,
+            Self::Backup { .. } | Self::Restore(_) => false,
         }
     }
 }
@@ -239,6 +255,7 @@ struct Setup {
     flags: Flags,
     environment: Environment,
     remote: Option<remote::Address>,
+    reason: Option<Reason>,
 }
 
 /// Runs a command line, and says how it went.
@@ -286,7 +303,10 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     }
     let environment = Environment::of_process();
     let remote = cli.remote.address(&environment, cli.command.is_local(), cli.data.is_some())?;
-    let mut setup = Setup { json: cli.json, flags, environment, remote };
+    if cli.reason.is_some() && cli.command.is_never_told() {
+        return Err(CliError::usage(ask::NOTHING_TO_TELL));
+    }
+    let mut setup = Setup { json: cli.json, flags, environment, remote, reason: cli.reason };
     match cli.command {
         Command::Dev(options) => Ok(dev::dev(cli.data, options).await?),
         Command::Serve(serving) => {

@@ -122,6 +122,14 @@ fn scalar(name: &str, value: &Value) -> String {
         Value::Object(_) if name == "policy" => {
             format!("{} {} s", scalar("", &value["kind"]), scalar("", &value["life"]))
         }
+        // A mapping: each claim, and where it comes from.
+        Value::Object(members) if name == "mapping" => {
+            let pair = |(claim, source): (&String, &Value)| match source["from"].as_str() {
+                Some(from) => format!("{claim}={from} or null"),
+                None => format!("{claim}={}", scalar("", source)),
+            };
+            members.iter().map(pair).collect::<Vec<_>>().join(", ")
+        }
         Value::Object(members) => {
             let pair = |(name, value): (&String, &Value)| format!("{name}={}", scalar("", value));
             members.iter().map(pair).collect::<Vec<_>>().join(" ")
@@ -172,6 +180,8 @@ mod tests {
             "{shown}"
         );
         assert_eq!(text(&json!({ "keys": [] })), "no keys");
+        let mapping = json!({ "mapping": { "nickname": { "from": "nickname", "absent": "null" }, "rank": "role" } });
+        assert_eq!(text(&mapping), "mapping  nickname=nickname or null, rank=role");
         assert_eq!(text(&json!({ "id": "x", "scopes": ["a", "b"] })), "id      x\nscopes  a, b");
     }
 

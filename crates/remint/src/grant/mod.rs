@@ -9,6 +9,7 @@ pub mod gate;
 pub mod issue;
 pub mod login;
 pub mod refresh;
+pub mod refused;
 pub mod renew;
 pub mod revoke;
 

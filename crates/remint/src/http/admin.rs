@@ -7,7 +7,7 @@ pub mod openapi;
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,7 @@ use axum::routing::{self, MethodRouter};
 use axum::{Extension, Json as Reply, Router};
 use http::header::{CACHE_CONTROL, ETAG};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use remint_core::administration::AdminScope::{
     self, Audit, Clients, Keys, Sessions, SessionsOpen, UsersRead, UsersWrite,
 };
@@ -26,13 +26,14 @@ use serde_json::{Map, Value, json};
 
 pub use self::door::Door;
 use self::door::{Guarded, admit, etag};
+use crate::admin::page::Paged;
 use crate::admin::{
     AdminError, By, Seen, apis, attributes, audit, checks, clients, keys, preview, senders, sessions, users,
 };
 use crate::app::App;
 use crate::failure::{BadRequest, Failure};
 use crate::grant::issue::Issued;
-use crate::http::body::Json;
+use crate::http::body::{Json, OptionalJson, decode};
 use crate::http::error::OAuthError;
 
 /// One endpoint.
@@ -44,6 +45,8 @@ pub struct Endpoint {
     pub path: &'static str,
     /// The scopes that a token must carry, all of them.
     pub needs: &'static [AdminScope],
+    /// Whether what it changes has a version, with which it compares `If-Match`.
+    pub versioned: bool,
 }
 
 /// An endpoint and what answers it.
@@ -56,12 +59,20 @@ macro_rules! rows {
             H: Handler<T, App>,
             T: 'static,
         {
-            Row(Endpoint { method: Method::$method, path, needs }, routing::$name(handler))
+            let versioned = Method::$method != Method::GET;
+            Row(Endpoint { method: Method::$method, path, needs, versioned }, routing::$name(handler))
         })*
     };
 }
 
 rows!(get: GET, post: POST, put: PUT, patch: PATCH, delete: DELETE);
+
+impl Row {
+    /// What it makes has no version yet, or nothing that it touches has one.
+    fn unversioned(self) -> Self {
+        Self(Endpoint { versioned: false, ..self.0 }, self.1)
+    }
+}
 
 /// Of whoever sets a sender. Its secret is one of the installation, as keys are; who receives the messages sees the number
 /// of everybody who logs in, and passes every second factor, as whoever may set passwords and remove numbers can.
@@ -71,7 +82,7 @@ const CARRIES: [AdminScope; 3] = [Keys, UsersRead, UsersWrite];
 fn table() -> Vec<Row> {
     vec![
         get("/users", &[UsersRead], list_users),
-        post("/users", &[UsersWrite], create_user),
+        post("/users", &[UsersWrite], create_user).unversioned(),
         get("/users/{user}", &[UsersRead], show_user),
         patch("/users/{user}", &[UsersWrite], patch_user),
         delete("/users/{user}", &[UsersWrite], delete_user),
@@ -83,32 +94,32 @@ fn table() -> Vec<Row> {
         get("/users/{user}/sessions", &[Sessions], list_sessions),
         delete("/users/{user}/sessions", &[Sessions], end_sessions),
         get("/sessions", &[Sessions], page_sessions),
-        post("/sessions", &[SessionsOpen], open_session),
+        post("/sessions", &[SessionsOpen], open_session).unversioned(),
         get("/sessions/{sid}", &[Sessions], show_session),
         delete("/sessions/{sid}", &[Sessions], end_session),
         get("/attributes", &[Clients], list_attributes),
         post("/attributes", &[Clients], declare_attribute),
         get("/attributes/{name}", &[Clients], show_attribute),
         get("/apis", &[Clients], list_apis),
-        post("/apis", &[Clients], create_api),
+        post("/apis", &[Clients], create_api).unversioned(),
         get("/apis/{id}", &[Clients], show_api),
         patch("/apis/{id}", &[Clients], update_api),
         post("/apis/{id}/secret", &[Clients], rotate_api_secret),
         get("/clients", &[Clients], list_clients),
-        post("/clients", &[Clients], create_client),
+        post("/clients", &[Clients], create_client).unversioned(),
         get("/clients/{id}", &[Clients], show_client),
         patch("/clients/{id}", &[Clients], update_client),
         post("/clients/{id}/disable", &[Clients], disable_client),
         post("/clients/{id}/enable", &[Clients], enable_client),
         post("/clients/{id}/secret", &[Clients], rotate_client_secret),
-        post("/clients/{id}/mapping/preview", &[Clients, UsersRead], preview_mapping),
+        post("/clients/{id}/mapping/preview", &[Clients, UsersRead], preview_mapping).unversioned(),
         get("/keys", &[Keys], list_keys),
-        post("/keys", &[Keys], rotate_key),
-        delete("/keys/{kid}", &[Keys], withdraw_key),
+        post("/keys", &[Keys], rotate_key).unversioned(),
+        delete("/keys/{kid}", &[Keys], withdraw_key).unversioned(),
         get("/senders", &[Keys], list_senders),
         get("/senders/{name}", &[Keys], show_sender),
         put("/senders/{name}", &CARRIES, put_sender),
-        post("/senders/{name}/preview", &CARRIES, preview_sender),
+        post("/senders/{name}/preview", &CARRIES, preview_sender).unversioned(),
         delete("/senders/{name}", &CARRIES, remove_sender),
         get("/audit", &[Audit], list_audit),
         get("/checks", &[Clients], list_checks),
@@ -133,8 +144,8 @@ pub fn network(app: &App) -> Router<App> {
 }
 
 fn guarded(app: &App, door: Door) -> Router<App> {
-    let add = |router: Router<App>, Row(Endpoint { path, needs, .. }, handler): Row| {
-        let guard = Guarded { app: app.clone(), door, needs };
+    let add = |router: Router<App>, Row(Endpoint { path, needs, versioned, .. }, handler): Row| {
+        let guard = Guarded { app: app.clone(), door, needs, versioned };
         router.route(&format!("/admin/api{path}"), handler.route_layer(from_fn_with_state(guard, admit)))
     };
     let router = table().into_iter().fold(Router::new(), add);
@@ -143,14 +154,18 @@ fn guarded(app: &App, door: Door) -> Router<App> {
 
 impl IntoResponse for AdminError {
     fn into_response(self) -> Response {
+        let lacking = match &self {
+            Self::Lacking(lacking) => Some(Extension(lacking.clone())), // the door tells of it
+            _ => None,
+        };
         let (status, error, field) = match &self {
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found", None),
             Self::Exists { .. } => (StatusCode::CONFLICT, "exists", None),
             Self::Moved => (StatusCode::PRECONDITION_FAILED, "precondition_failed", None),
             Self::Lacking(_) => (StatusCode::FORBIDDEN, "insufficient_scope", None),
             Self::Invalid { field, .. } => (StatusCode::BAD_REQUEST, "invalid_request", field.clone()),
-            Self::Failed(Failure::Refused(Refusal::Attribute(_))) => {
-                (StatusCode::BAD_REQUEST, "invalid_request", Some("attributes".to_owned()))
+            Self::Failed(Failure::Refused(Refusal::Attribute(bad))) => {
+                (StatusCode::BAD_REQUEST, "invalid_request", Some(bad.name().to_owned()))
             }
             Self::Failed(Failure::Request(BadRequest::Missing(name) | BadRequest::Invalid { name, .. })) => {
                 (StatusCode::BAD_REQUEST, "invalid_request", Some((*name).to_owned()))
@@ -164,7 +179,7 @@ impl IntoResponse for AdminError {
         if let Some(field) = field {
             body["field"] = json!(field);
         }
-        (status, [(CACHE_CONTROL, "no-store")], Reply(body)).into_response()
+        (status, lacking, [(CACHE_CONTROL, "no-store")], Reply(body)).into_response()
     }
 }
 
@@ -199,28 +214,64 @@ fn made(new: Seen) -> Done {
 /// The caller, as the door said.
 type Caller = Extension<Arc<By>>;
 
-/// The name in the path. What is no text names nothing.
+/// The name in the path. What is no text names nothing, and one thing is shown without a query.
 struct Named(String);
 
 impl FromRequestParts<App> for Named {
     type Rejection = AdminError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, AdminError> {
+        if [Method::GET, Method::HEAD].contains(&parts.method) {
+            Asked::<Nothing>::from_request_parts(parts, app).await?;
+        }
         let nothing = |_| AdminError::NotFound { what: "thing", name: "that".into() };
         Path::from_request_parts(parts, app).await.map(|Path(name)| Self(name)).map_err(nothing)
     }
 }
 
 /// The query, strict.
-struct Asked<T>(T);
+pub(super) struct Asked<T>(pub(super) T);
+
+/// What is asked without a query.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Asked<T> {
     type Rejection = AdminError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, AdminError> {
-        let why = "has a parameter that is not known here, is given twice or is not of its type";
-        let read = Query::from_request_parts(parts, app).await;
-        read.map(|Query(query)| Self(query)).map_err(|_| AdminError::invalid("query", why))
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, AdminError> {
+        let why = "is not known here, is given twice or is not of its type";
+        let refused = |_| AdminError::invalid(&to_blame::<T>(&parts.uri), why);
+        Query::try_from_uri(&parts.uri).map(|Query(query)| Self(query)).map_err(refused)
+    }
+}
+
+/// The first parameter that cannot be read behind those before it.
+fn to_blame<T: DeserializeOwned>(uri: &Uri) -> String {
+    let query = uri.query().unwrap_or_default();
+    let ends = query.match_indices('&').map(|(at, _)| at).chain([query.len()]);
+    let reads = |end: &usize| {
+        let uri = format!("/?{}", &query[..*end]).parse::<Uri>();
+        uri.is_ok_and(|uri| Query::<T>::try_from_uri(&uri).is_ok())
+    };
+    let end = ends.into_iter().find(|end| !reads(end)).unwrap_or(query.len());
+    let pair = query[..end].rsplit('&').next().unwrap_or_default();
+    decode(pair.split('=').next().unwrap_or_default().as_bytes()).unwrap_or_else(|| "query".to_owned())
+}
+
+/// Of what is done without being told more: no body, or an object without members.
+struct NoBody;
+
+impl FromRequest<App> for NoBody {
+    type Rejection = AdminError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, AdminError> {
+        let OptionalJson(body) = OptionalJson::from_request(request, app).await.map_err(|OAuthError(bad)| bad)?;
+        match body.0.keys().next() {
+            Some(member) => Err(AdminError::invalid(member, "is not known here: this takes no body")),
+            None => Ok(Self),
+        }
     }
 }
 
@@ -253,19 +304,19 @@ async fn patch_user(State(app): State<App>, by: Caller, Named(user): Named, body
     seen(users::patch(&app, &by, &user, &body.0).await?)
 }
 
-async fn delete_user(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+async fn delete_user(State(app): State<App>, by: Caller, Named(user): Named, _: NoBody) -> Done {
     ok(users::delete(&app, &by, &user).await?.view)
 }
 
-async fn disable_user(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+async fn disable_user(State(app): State<App>, by: Caller, Named(user): Named, _: NoBody) -> Done {
     seen(users::disable(&app, &by, &user).await?)
 }
 
-async fn enable_user(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+async fn enable_user(State(app): State<App>, by: Caller, Named(user): Named, _: NoBody) -> Done {
     seen(users::enable(&app, &by, &user).await?)
 }
 
-async fn unlock_user(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+async fn unlock_user(State(app): State<App>, by: Caller, Named(user): Named, _: NoBody) -> Done {
     seen(users::unlock(&app, &by, &user).await?)
 }
 
@@ -279,7 +330,7 @@ async fn set_password(State(app): State<App>, by: Caller, Named(user): Named, bo
     seen(users::set_password(&app, &by, &user, password).await?)
 }
 
-async fn remove_phone(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+async fn remove_phone(State(app): State<App>, by: Caller, Named(user): Named, _: NoBody) -> Done {
     seen(users::remove_phone(&app, &by, &user).await?)
 }
 
@@ -287,7 +338,7 @@ async fn list_sessions(State(app): State<App>, Named(user): Named) -> Done {
     ok(sessions::list(&app, &user).await?)
 }
 
-async fn end_sessions(State(app): State<App>, by: Caller, Named(user): Named) -> Done {
+async fn end_sessions(State(app): State<App>, by: Caller, Named(user): Named, _: NoBody) -> Done {
     seen(users::end_sessions(&app, &by, &user).await?)
 }
 
@@ -303,11 +354,11 @@ async fn show_session(State(app): State<App>, Named(sid): Named) -> Done {
     seen(sessions::show(&app, &sid).await?)
 }
 
-async fn end_session(State(app): State<App>, by: Caller, Named(sid): Named) -> Done {
+async fn end_session(State(app): State<App>, by: Caller, Named(sid): Named, _: NoBody) -> Done {
     ok(sessions::end(&app, &by, &sid).await?)
 }
 
-async fn list_attributes(State(app): State<App>) -> Done {
+async fn list_attributes(State(app): State<App>, _: Asked<Nothing>) -> Done {
     ok(attributes::list(&app).await?)
 }
 
@@ -319,8 +370,8 @@ async fn show_attribute(State(app): State<App>, Named(name): Named) -> Done {
     seen(attributes::show(&app, &name).await?)
 }
 
-async fn list_apis(State(app): State<App>) -> Done {
-    ok(apis::list(&app).await?)
+async fn list_apis(State(app): State<App>, Asked(paged): Asked<Paged>) -> Done {
+    ok(apis::list(&app, &paged).await?)
 }
 
 async fn create_api(State(app): State<App>, by: Caller, body: Json) -> Done {
@@ -335,12 +386,12 @@ async fn update_api(State(app): State<App>, by: Caller, Named(id): Named, body: 
     seen(apis::update(&app, &by, &id, &body.0).await?)
 }
 
-async fn rotate_api_secret(State(app): State<App>, by: Caller, Named(id): Named) -> Done {
+async fn rotate_api_secret(State(app): State<App>, by: Caller, Named(id): Named, _: NoBody) -> Done {
     seen(apis::rotate_secret(&app, &by, &id).await?)
 }
 
-async fn list_clients(State(app): State<App>) -> Done {
-    ok(clients::list(&app).await?)
+async fn list_clients(State(app): State<App>, Asked(paged): Asked<Paged>) -> Done {
+    ok(clients::list(&app, &paged).await?)
 }
 
 async fn create_client(State(app): State<App>, by: Caller, body: Json) -> Done {
@@ -355,15 +406,15 @@ async fn update_client(State(app): State<App>, by: Caller, Named(id): Named, bod
     seen(clients::update(&app, &by, &id, &body.0).await?)
 }
 
-async fn disable_client(State(app): State<App>, by: Caller, Named(id): Named) -> Done {
+async fn disable_client(State(app): State<App>, by: Caller, Named(id): Named, _: NoBody) -> Done {
     seen(clients::disable(&app, &by, &id).await?)
 }
 
-async fn enable_client(State(app): State<App>, by: Caller, Named(id): Named) -> Done {
+async fn enable_client(State(app): State<App>, by: Caller, Named(id): Named, _: NoBody) -> Done {
     seen(clients::enable(&app, &by, &id).await?)
 }
 
-async fn rotate_client_secret(State(app): State<App>, by: Caller, Named(id): Named) -> Done {
+async fn rotate_client_secret(State(app): State<App>, by: Caller, Named(id): Named, _: NoBody) -> Done {
     seen(clients::rotate_secret(&app, &by, &id).await?)
 }
 
@@ -371,7 +422,7 @@ async fn preview_mapping(State(app): State<App>, Named(id): Named, body: Json) -
     ok(preview::preview(&app, &id, body.read(&["user", "mapping"])?).await?)
 }
 
-async fn list_keys(State(app): State<App>) -> Done {
+async fn list_keys(State(app): State<App>, _: Asked<Nothing>) -> Done {
     ok(keys::list(&app))
 }
 
@@ -386,11 +437,11 @@ async fn rotate_key(State(app): State<App>, by: Caller, body: Json) -> Done {
     ok(keys::rotate(&app, &by, &purpose, at_once == Some(true)).await?)
 }
 
-async fn withdraw_key(State(app): State<App>, by: Caller, Named(kid): Named) -> Done {
+async fn withdraw_key(State(app): State<App>, by: Caller, Named(kid): Named, _: NoBody) -> Done {
     ok(keys::withdraw(&app, &by, &kid).await?)
 }
 
-async fn list_senders(State(app): State<App>) -> Done {
+async fn list_senders(State(app): State<App>, _: Asked<Nothing>) -> Done {
     ok(senders::list(&app).await?)
 }
 
@@ -409,7 +460,7 @@ async fn preview_sender(State(app): State<App>, by: Caller, Named(name): Named, 
     ok(senders::preview(&app, &by, &name, body.0).await?)
 }
 
-async fn remove_sender(State(app): State<App>, by: Caller, Named(name): Named) -> Done {
+async fn remove_sender(State(app): State<App>, by: Caller, Named(name): Named, _: NoBody) -> Done {
     ok(senders::remove(&app, &by, &name).await?)
 }
 
@@ -417,6 +468,6 @@ async fn list_audit(State(app): State<App>, Asked(filter): Asked<audit::Filter>)
     ok(audit::list(&app, &filter).await?)
 }
 
-async fn list_checks(State(app): State<App>) -> Done {
+async fn list_checks(State(app): State<App>, _: Asked<Nothing>) -> Done {
     ok(checks::run(&app).await?)
 }

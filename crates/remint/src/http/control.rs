@@ -14,11 +14,14 @@ use axum::routing::{get, post};
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
+use remint_core::audit::{Act, Doer, Target};
+use remint_core::change::Changes;
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use crate::admin::AdminError;
 use crate::app::App;
-use crate::http::admin;
+use crate::http::admin::{self, Asked};
 use crate::jobs;
 use crate::store::StoreError;
 
@@ -35,18 +38,37 @@ pub fn router(app: App) -> Router {
     admin::router(app).merge(operation)
 }
 
+/// Why, for the audit log.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Why {
+    reason: Option<String>,
+}
+
+impl Why {
+    fn operator(self) -> Result<Doer, AdminError> {
+        let reason = self.reason.map(|text| text.parse()).transpose();
+        Ok(Doer { reason: reason.map_err(|bad| AdminError::invalid("reason", bad))?, ..Doer::operator() })
+    }
+}
+
 /// The configuration is looked at again, and what can be swapped is; where anything is wrong, nothing.
-async fn reload(State(app): State<App>) -> Result<Response, AdminError> {
+async fn reload(State(app): State<App>, Asked(why): Asked<Why>) -> Result<Response, AdminError> {
+    let doer = why.operator()?;
     let wrong = |why: String| AdminError::Invalid { field: None, why };
-    let reloaded = tokio::task::spawn_blocking(move || jobs::reload::now(&app)).await;
+    let reloading = app.clone();
+    let reloaded = tokio::task::spawn_blocking(move || jobs::reload::now(&reloading)).await;
     let reloaded = reloaded.map_err(|error| wrong(error.to_string()))?.map_err(|bad| wrong(bad.to_string()))?;
     let nothing = || wrong("this server has no configuration: `remint dev` started it".to_owned());
-    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(reloaded.ok_or_else(nothing)?)).into_response())
+    let reloaded = reloaded.ok_or_else(nothing)?;
+    jobs::reload::tell(&app, &doer, &reloaded).await;
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(reloaded)).into_response())
 }
 
 /// A copy of the whole store as it stands, as one SQLite file. It is made first and then sent, so that a slow reader
-/// holds nobody up; of the copy nothing is left behind.
-async fn backup(State(app): State<App>) -> Result<Response, AdminError> {
+/// holds nobody up; of the copy nothing is left behind. It is told to the audit log before the first byte leaves.
+async fn backup(State(app): State<App>, Asked(why): Asked<Why>) -> Result<Response, AdminError> {
+    let doer = why.operator()?;
     if app.settings.database.is_some() {
         let why = "the data is in a database: back it up by its own means, pg_dump or a replica".to_owned();
         return Err(AdminError::Invalid { field: None, why });
@@ -60,6 +82,8 @@ async fn backup(State(app): State<App>) -> Result<Response, AdminError> {
     let file = unfinished.file.try_clone().map_err(disk)?;
     let length = file.metadata().map_err(disk)?.len();
     unfinished.unlink();
+    let entry = doer.did(Act::StoreBackedUp, Target::Store, app.clock.now());
+    app.store.commit(Changes::none().audit(entry)).await?;
     let mut file = tokio::fs::File::from_std(file);
     file.rewind().await.map_err(disk)?;
     let chunks = stream::unfold((file, unfinished), |(mut file, unfinished)| async move {

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use remint_core::audit::{Actor, Doer, Target};
 use remint_core::client::{Api, Client};
 use remint_core::id::ClientId;
 use remint_core::refusal::Refusal;
@@ -14,7 +15,9 @@ use remint_core::secret::{ClientSecret, SecretHash};
 
 use crate::app::App;
 use crate::failure::{BadRequest, Failure};
+use crate::grant::refused;
 use crate::http::body::decode;
+use crate::http::caller::Caller;
 use crate::store::{ApiById, ClientById};
 
 /// An id and, where one came, a secret.
@@ -43,8 +46,8 @@ impl Credentials {
     }
 
     /// The client, if these are its credentials: a confidential one must show its secret, a public one must not show
-    /// any. A disabled client is known, and refused at the gate.
-    pub async fn client(&self, app: &App) -> Result<Arc<Client>, Failure> {
+    /// any. A disabled client is known, and refused at the gate. That one was refused is told to the audit log.
+    pub async fn client(&self, app: &App, caller: &Caller) -> Result<Arc<Client>, Failure> {
         let client = app.store.read(ClientById(self.id.clone())).await?;
         let stored = client.as_ref().map_or(Some(NOBODY), |client| client.secret);
         let good = match (stored, &self.secret) {
@@ -52,16 +55,30 @@ impl Credentials {
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        client.filter(|_| good).ok_or(Failure::Refused(Refusal::BadClient))
+        match client {
+            Some(client) if good => Ok(client),
+            known => Err(refused(app, caller, known.map(|client| Target::Client(client.id.clone()))).await),
+        }
     }
 
     /// The api whose credential this is: by HTTP Basic only.
-    pub async fn api(app: &App, headers: &HeaderMap) -> Result<Arc<Api>, Failure> {
+    pub async fn api(app: &App, caller: &Caller, headers: &HeaderMap) -> Result<Arc<Api>, Failure> {
         let Some(Self { id, secret: Some(secret) }) = basic(headers)? else { return Err(Refusal::BadClient.into()) };
         let api = app.store.read(ApiById(id)).await?;
         let good = api.as_ref().map_or(NOBODY, |api| api.secret).matches(&secret);
-        api.filter(|_| good).ok_or(Failure::Refused(Refusal::BadClient))
+        match api {
+            Some(api) if good => Ok(api),
+            known => Err(refused(app, caller, known.map(|api| Target::Api(api.id.clone()))).await),
+        }
     }
+}
+
+/// Of a name that nobody has nothing is told.
+async fn refused(app: &App, caller: &Caller, known: Option<Target>) -> Failure {
+    if let Some(target) = known {
+        refused::tell(app, &Doer::at(Actor::Nobody, caller.address), target, refused::SECRET).await;
+    }
+    Refusal::BadClient.into()
 }
 
 /// HTTP Basic: id and secret each form-encoded (RFC 6749 section 2.3.1, appendix B).

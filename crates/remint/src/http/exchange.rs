@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::grant;
 use crate::grant::issue::Issued;
 use crate::http::body::Json;
+use crate::http::caller::Caller;
 use crate::http::credentials::Credentials;
 use crate::http::error::OAuthError;
 
@@ -24,8 +25,13 @@ struct Exchange {
 }
 
 /// Answers the token response of RFC 6749 section 5.1, or `invalid_grant` where the cookie opens nothing.
-pub async fn post(State(app): State<App>, headers: HeaderMap, body: Json) -> Result<Issued, OAuthError> {
-    let api = Credentials::api(&app, &headers).await?;
+pub async fn post(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Json,
+) -> Result<Issued, OAuthError> {
+    let api = Credentials::api(&app, &caller, &headers).await?;
     let form: Exchange = body.read(&["cookie", "interactive"])?;
     let shown: SessionCookie = form.cookie.parse().map_err(|_| Refusal::BadCookie)?;
     Ok(grant::cookie::exchange(&app, &api, &shown, form.interactive.unwrap_or(true)).await?)

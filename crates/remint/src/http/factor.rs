@@ -40,7 +40,7 @@ pub async fn post(
     let form: Body = body.read(&MEMBERS)?;
     let code = TypedCode::new(form.code);
     let credentials = Credentials::of(&HeaderMap::new(), Some(&form.client_id), form.client_secret.as_deref())?;
-    let client = credentials.client(&app).await?;
+    let client = credentials.client(&app, &caller).await?;
     origin::check(&headers, &app, &client)?;
     let answer = Answer {
         challenge: form.challenge.parse()?,

@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::feed::Terms;
+use crate::http::caller::Caller;
 use crate::http::credentials::Credentials;
 use crate::http::error::OAuthError;
 use crate::meters::Following;
 
 /// Server-sent events ([`remint_core::feed`]); resumes at `Last-Event-ID` where that lies in this history.
-pub async fn follow(State(app): State<App>, headers: HeaderMap) -> Result<Response, OAuthError> {
-    let api = Credentials::api(&app, &headers).await?;
+pub async fn follow(State(app): State<App>, caller: Caller, headers: HeaderMap) -> Result<Response, OAuthError> {
+    let api = Credentials::api(&app, &caller, &headers).await?;
     let last: Option<Cursor> =
         headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let terms =

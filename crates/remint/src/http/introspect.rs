@@ -11,13 +11,19 @@ use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::http::body::Form;
+use crate::http::caller::Caller;
 use crate::http::credentials::Credentials;
 use crate::http::error::OAuthError;
 use crate::introspect::introspect;
 
 /// `token` in, what it says out. `token_type_hint` may be given and is not needed: a token shows what it is.
-pub async fn post(State(app): State<App>, headers: HeaderMap, form: Form) -> Result<Response, OAuthError> {
-    let api = Credentials::api(&app, &headers).await?;
+pub async fn post(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, OAuthError> {
+    let api = Credentials::api(&app, &caller, &headers).await?;
     let claims = introspect(&app, &api, form.required("token")?).await?;
     let body = claims.map_or_else(|| json!({ "active": false }), |claims| Value::Object(active(claims)));
     Ok(([(CACHE_CONTROL, "no-store")], Json(body)).into_response())

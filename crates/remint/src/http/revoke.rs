@@ -20,7 +20,7 @@ pub async fn post(
     form: Form,
 ) -> Result<StatusCode, OAuthError> {
     let credentials = Credentials::of(&headers, form.optional("client_id"), form.optional("client_secret"))?;
-    let client = credentials.client(&app).await?;
+    let client = credentials.client(&app, &caller).await?;
     origin::check(&headers, &app, &client)?;
     revoke(&app, &client, form.required("token")?, &caller.client(&client.id)).await?;
     Ok(StatusCode::OK)

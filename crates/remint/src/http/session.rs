@@ -93,7 +93,7 @@ pub async fn open(
 ) -> Result<(Extension<KnownClient>, Issued), OAuthError> {
     let form: Login = body.read(&LOGIN)?;
     let credentials = Credentials::of(&HeaderMap::new(), Some(&form.client_id), form.client_secret.as_deref())?;
-    let client = credentials.client(&app).await?;
+    let client = credentials.client(&app, &caller).await?;
     origin::check(&headers, &app, &client)?;
     let again = already_here(&app, &method, &headers, &client).await;
     let attempt = Attempt {

@@ -26,7 +26,7 @@ pub async fn post(
 ) -> Result<(Extension<KnownClient>, Issued), OAuthError> {
     let grant = form.required("grant_type")?;
     let credentials = Credentials::of(&headers, form.optional("client_id"), form.optional("client_secret"))?;
-    let client = credentials.client(&app).await?;
+    let client = credentials.client(&app, &caller).await?;
     origin::check(&headers, &app, &client)?;
     let wanted = wanted(form.optional("resource"), form.optional("scope"))?;
     let issued = match grant {

@@ -1,6 +1,8 @@
 //! Reloads the configuration when the process is told to by SIGHUP or over the control socket, and says what came of it.
 //! Never stops serving.
 
+use remint_core::audit::{Act, Doer, Target};
+use remint_core::change::Changes;
 use serde_json::{Value, json};
 use tokio::signal::unix::Signal;
 
@@ -10,8 +12,20 @@ use crate::config::{BadConfig, Key, Reloaded};
 /// Reloads at every signal until it is dropped.
 pub async fn run(app: App, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
-        // The log says what came of it.
-        drop(tokio::task::block_in_place(|| now(&app)));
+        // Where it failed, the log says so.
+        if let Ok(Some(reloaded)) = tokio::task::block_in_place(|| now(&app)) {
+            tell(&app, &Doer::operator(), &reloaded).await;
+        }
+    }
+}
+
+/// Tells the audit log of a reload, with the names of what was swapped. It is done by then: where that cannot be written,
+/// the log says so.
+pub async fn tell(app: &App, doer: &Doer, reloaded: &Value) {
+    let swapped = reloaded["swapped"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let entry = doer.did(Act::ConfigReloaded, Target::Config, app.clock.now()).names(swapped);
+    if let Err(error) = app.store.commit(Changes::none().audit(entry)).await {
+        tracing::warn!(%error, "the reload is not in the audit log");
     }
 }
 

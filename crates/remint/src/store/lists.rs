@@ -1,7 +1,10 @@
 //! Lists for an administrator, a page at a time, in the order of a key. Each answers one row more than a page where it
 //! is asked to, and never how many there are.
 
+use std::sync::Arc;
+
 use remint_core::change::Identifier;
+use remint_core::client::{Api, Client};
 use remint_core::id::{ClientId, SessionId, UserId};
 use remint_core::session::Session;
 use remint_core::user::{User, UserStatus};
@@ -145,5 +148,49 @@ impl Question for SessionsListed {
             }
         }
         Ok(held)
+    }
+}
+
+/// Clients in the order of their ids.
+#[derive(Clone, Debug)]
+pub struct ClientsListed {
+    /// Only those behind this id.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Question for ClientsListed {
+    type Answer = Vec<Arc<Client>>;
+    const ONE_STATEMENT: bool = true;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let documents = reader.documents;
+        let sql = "SELECT id, rev, document FROM clients WHERE id > $1 ORDER BY id LIMIT $2";
+        let after = Param::text(self.after.as_deref().unwrap_or_default());
+        reader.all("clients", sql, &[after, Param::limit(self.limit)], |record| rows::client(record, documents))
+    }
+}
+
+/// Apis in the order of their ids.
+#[derive(Clone, Debug)]
+pub struct ApisListed {
+    /// Only those behind this id.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Question for ApisListed {
+    type Answer = Vec<Arc<Api>>;
+    const ONE_STATEMENT: bool = true;
+    const SCAN: bool = true;
+
+    fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
+        let documents = reader.documents;
+        let sql = "SELECT id, rev, document FROM apis WHERE id > $1 ORDER BY id LIMIT $2";
+        let after = Param::text(self.after.as_deref().unwrap_or_default());
+        reader.all("apis", sql, &[after, Param::limit(self.limit)], |record| rows::api(record, documents))
     }
 }

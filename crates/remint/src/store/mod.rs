@@ -48,7 +48,7 @@ pub use audit::{AuditLog, Audited};
 pub use database_time::{DatabaseTime, Off};
 pub use documents::Age;
 pub use error::{OpenError, StoreError};
-pub use lists::{Named, SessionsListed, UsersCalled, UsersListed};
+pub use lists::{ApisListed, ClientsListed, Named, SessionsListed, UsersCalled, UsersListed};
 pub use migrate::LATEST as LATEST_SCHEMA;
 pub use past::{ChallengesOver, CounterLimits, FeedForgotten, SessionEnd, SessionLimits};
 pub use postgres::{Step, raise_database};

@@ -3,6 +3,7 @@
 
 use http::{Method, Request};
 use remint::http::admin::{Endpoint, endpoints};
+use remint::store::Clients;
 use remint_core::administration::AdminScope;
 use serde_json::{Value, json};
 
@@ -377,17 +378,93 @@ async fn pages_follow_each_other_and_no_cursor_can_be_made_up() {
 }
 
 #[tokio::test]
+async fn nothing_is_shown_to_a_query_that_nobody_heeds() {
+    let scene = Scene::new().await;
+    for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.method == Method::GET) {
+        let refused = scene.admin(Method::GET, &format!("{}?lim%69ts=1", path(&endpoint)), json!({})).await;
+        assert_eq!((refused.status.as_u16(), refused.text("field").as_str()), (400, "limits"), "{endpoint:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_is_refused_where_nothing_is_compared_with_it() {
+    let scene = Scene::new().await;
+    let chief = Administrator::new(&scene, "chief", EVERYTHING, &["rolling"]).await;
+    let (kid, clients) = (scene.app.keyring.list()[0].kid.clone(), scene.app.store.read(Clients).await.unwrap().len());
+    let mut refusing = 0;
+    for endpoint in endpoints().into_iter().filter(|endpoint| endpoint.method != Method::GET) {
+        let at = path(&endpoint).replace("/keys/none", &format!("/keys/{kid}"));
+        let body = json!({"id": "new", "audience": "new", "policy": {"kind": "fixed"}, "apis": ["demo-api"]});
+        let request = header(json_request(endpoint.method.clone(), &at, Some(&chief.token), body), "if-match", "\"9\"");
+        let answered = scene.send(request).await;
+        if !endpoint.versioned {
+            assert_eq!((answered.status.as_u16(), answered.text("field").as_str()), (400, "If-Match"), "{endpoint:?}");
+            refusing += 1;
+        }
+    }
+    assert_eq!(refusing, 8);
+    assert_eq!(scene.app.store.read(Clients).await.unwrap().len(), clients, "nothing was done");
+}
+
+#[tokio::test]
+async fn what_takes_no_body_takes_none() {
+    let scene = Scene::new().await;
+    let at = format!("/admin/api/users/{IDENTIFIER}/disable");
+    let refused = scene.admin(Method::POST, &at, json!({"reason": "theft"})).await.expect(400);
+    assert_eq!(refused.text("field"), "reason", "it belongs into the query");
+    assert_eq!(scene.user().await.status, remint_core::user::UserStatus::Active);
+    let patch = format!("/admin/api/users/{IDENTIFIER}");
+    let refused = scene.admin(Method::PATCH, &patch, json!({"nickname": "a", "rank": 1})).await.expect(400);
+    assert_eq!(refused.text("field"), "rank");
+}
+
+#[tokio::test]
+async fn clients_and_apis_are_shown_a_page_at_a_time() {
+    let scene = Scene::new().await;
+    for (list, ids) in [
+        ("clients", vec!["fixed", "refresh", "rolling", "service", "spa", "stranger", "web"]),
+        ("apis", vec!["demo-api", "other-api"]),
+    ] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let at = format!("/admin/api/{list}?limit=1{cursor}");
+            let page = scene.admin(Method::GET, &at, json!({})).await.expect(200).body;
+            seen.extend(page[list].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(seen, ids);
+    }
+}
+
+#[tokio::test]
+async fn what_doctor_says_of_the_store_is_true_of_either() {
+    let scene = Scene::new().await;
+    let checks = scene.admin(Method::GET, "/admin/api/checks", json!({})).await.expect(200).body["checks"].take();
+    let store = &checks[0];
+    let word = if scene.app.settings.database.is_some() { "PostgreSQL 1" } else { "the data file is whole" };
+    assert_eq!((&store["check"], &store["grade"]), (&json!("store"), &json!("ok")), "{checks}");
+    assert!(store["found"].as_str().unwrap().contains(word), "{store}");
+}
+
+#[tokio::test]
 async fn a_limit_out_of_range_is_refused_with_the_range() {
     let scene = Scene::new().await;
     let chief = Administrator::new(&scene, "chief", EVERYTHING, &[]).await;
-    for list in ["/users", "/sessions", "/audit"] {
+    for list in ["/users", "/sessions", "/audit", "/clients", "/apis"] {
         for limit in ["0", "1001"] {
             let refused = chief.get(&scene, &format!("{list}?limit={limit}")).await.expect(400);
             assert_eq!(refused.text("field"), "limit");
             assert!(refused.text("error_description").contains("1 to 1000"), "{refused:?}");
         }
-        for wrong in ["limit=-1", "limit=x", "nonsense=1", "limit=1&limit=2"] {
-            chief.get(&scene, &format!("{list}?{wrong}")).await.expect(400);
+        for (wrong, field) in [
+            ("limit=-1", "limit"),
+            ("limit=x", "limit"),
+            ("limit=1&nonsense=1", "nonsense"),
+            ("limit=1&limit=2", "limit"),
+        ] {
+            let refused = chief.get(&scene, &format!("{list}?{wrong}")).await.expect(400);
+            assert_eq!(refused.text("field"), field, "{list}?{wrong}");
         }
     }
 }
@@ -465,7 +542,7 @@ async fn the_description_names_every_endpoint_with_what_it_needs_and_nothing_tha
     assert_eq!((document["openapi"].as_str(), document["servers"][0]["url"].as_str()), (Some("3.1.0"), Some(ISSUER)));
     let paths = document["paths"].as_object().unwrap();
     let said = |method: &Method, path: &str| paths[path][method.as_str().to_ascii_lowercase()].clone();
-    for Endpoint { method, path, needs } in endpoints() {
+    for Endpoint { method, path, needs, .. } in endpoints() {
         let operation = said(&method, &format!("/admin/api{path}"));
         let scopes: Vec<_> = needs.iter().map(|scope| scope.as_str()).collect();
         assert_eq!(operation["security"], json!([{ "administrator": scopes }]), "{method} {path}");

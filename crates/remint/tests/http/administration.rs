@@ -43,7 +43,7 @@ async fn settings_that_would_do_harm_unseen_are_refused_with_what_to_do() {
         ask(&scene, Method::POST, "/clients", body)
     };
     for (change, word) in [
-        (json!({"mapping": {"x": "shoe_size"}}), "remint user declare shoe_size"),
+        (json!({"mapping": {"x": "shoe_size"}}), "remint attribute declare shoe_size"),
         (json!({"mapping": {"sub": "role"}}), "reserved"),
         (json!({"apis": ["demo-api", "demo-api"]}), "named twice"),
         (json!({"policy": {"kind": "rolling", "idle": 60}}), "idle"),

@@ -80,6 +80,39 @@ async fn every_administrative_act_is_in_the_log_with_who_did_it_to_whom_from_whe
 }
 
 #[tokio::test]
+async fn a_client_that_is_refused_is_told_of_once_a_window_and_a_name_that_nobody_has_never() {
+    let scene = Scene::new().await;
+    let clerk = Administrator::new(&scene, "clerk", "remint:clients", &[]).await;
+    for (client, times) in [("clerk", 5), ("nobody", 5), ("rolling", 1)] {
+        for _ in 0..times {
+            let form = [("grant_type", "client_credentials"), ("client_id", client), ("client_secret", "wrong")];
+            scene.form("/oauth2/token", &form).await.expect(401);
+        }
+    }
+    for path in ["/users", "/keys", "/users"] {
+        let uri = format!("/admin/api{path}");
+        scene.json(Method::GET, &uri, Some(&clerk.token), json!({})).await.expect(403);
+    }
+    let told = log(&scene, "act=client.refused").await;
+    let one = |entry: &Value| format!("{} {} {}", entry["actor"], entry["target"], entry["names"]).replace('"', "");
+    assert_eq!(
+        told.iter().map(one).collect::<Vec<_>>(),
+        [
+            "client:clerk client:clerk [remint:users:read]",
+            "nobody client:rolling [secret]",
+            "nobody client:clerk [secret]",
+        ]
+    );
+    scene.advance(scene.app.settings.limits.login_window);
+    let wish = json!({"id": "new", "policy": {"kind": "fixed"}, "apis": [], "confidential": true,
+        "client_credentials": true, "administration": {"scopes": "remint:keys"}});
+    let again = clerk.asks(&scene, None).await.expect(200).text("access_token");
+    scene.json(Method::POST, "/admin/api/clients", Some(&again), wish).await.expect(403);
+    let told = log(&scene, "act=client.refused").await;
+    assert_eq!((told.len(), one(&told[0]).as_str()), (4, "client:clerk client:clerk [remint:keys]"), "{told:?}");
+}
+
+#[tokio::test]
 async fn what_changes_nothing_and_what_is_refused_is_not_told() {
     let scene = Scene::new().await;
     let before = log(&scene, "").await.len();

@@ -2,6 +2,7 @@
 //! happens to what it names.
 
 use http::Method;
+use remint::http::admin::{Endpoint, endpoints};
 use serde_json::json;
 
 use crate::admin::Administrator;
@@ -44,20 +45,27 @@ async fn an_id_of_another_kind_is_nothing_to_administration() {
     let chief = Administrator::new(&scene, "chief", scopes, &[]).await;
     let sid = scene.login("rolling").await.expect(200).claims()["sid"].as_str().unwrap().to_owned();
     let (ada, kid) = (scene.ada.to_string(), scene.app.keyring.list()[0].kid.clone());
-    for (method, place, ids) in [
-        (Method::GET, "users", vec![sid.as_str(), "rolling", "demo-api", &kid]),
-        (Method::DELETE, "users", vec![sid.as_str(), "rolling", "demo-api", &kid]),
-        (Method::GET, "sessions", vec![ada.as_str(), "rolling", "demo-api", &kid]),
-        (Method::DELETE, "sessions", vec![ada.as_str(), "rolling", "demo-api", &kid]),
-        (Method::GET, "clients", vec![ada.as_str(), &sid, "demo-api"]),
-        (Method::GET, "apis", vec![ada.as_str(), &sid, "rolling"]),
-        (Method::DELETE, "keys", vec![ada.as_str(), &sid, "rolling"]),
-        (Method::GET, "attributes", vec![ada.as_str(), "rolling", "%00", "%ff", "..%2fusers"]),
-    ] {
+    let mut asked = 0;
+    for Endpoint { method, path, .. } in endpoints().into_iter().filter(|endpoint| endpoint.path.contains('{')) {
+        let (name, ids) = match path {
+            _ if path.starts_with("/users/") => ("{user}", vec![sid.as_str(), "rolling", "demo-api", &kid]),
+            _ if path.starts_with("/sessions/") => ("{sid}", vec![ada.as_str(), "rolling", "demo-api", &kid]),
+            _ if path.starts_with("/clients/") => ("{id}", vec![ada.as_str(), &sid, "demo-api"]),
+            _ if path.starts_with("/apis/") => ("{id}", vec![ada.as_str(), &sid, "rolling"]),
+            _ if path.starts_with("/keys/") => ("{kid}", vec![ada.as_str(), &sid, "rolling"]),
+            _ => ("{name}", vec![ada.as_str(), "rolling", "%00", "%ff", "..%2fusers"]),
+        };
+        let body = match path {
+            _ if path.ends_with("/password") => json!({"password": "a long password"}),
+            _ if path.ends_with("/mapping/preview") => json!({"user": ada, "mapping": {}}),
+            _ => json!({}),
+        };
         for id in ids {
-            let path = format!("/admin/api/{place}/{id}");
-            let answered = scene.json(method.clone(), &path, Some(&chief.token), json!({})).await;
+            let path = format!("/admin/api{}", path.replace(name, id));
+            let answered = scene.json(method.clone(), &path, Some(&chief.token), body.clone()).await;
             assert_eq!(answered.status, 404, "{method} {path}: {answered:?}");
+            asked += 1;
         }
     }
+    assert!(asked > 90, "{asked}");
 }

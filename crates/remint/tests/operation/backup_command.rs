@@ -57,6 +57,7 @@ fn a_restore_with_another_master_key_says_so_and_leaves_nothing() {
     assert!(code == 1 && message.contains("master key"), "{message}");
     assert!(!place.path("new/remint.db").exists() && !place.path("new/restoring.db").exists());
     let (code, message) = place.refused(&["restore", "key", "--data", "new"]);
-    assert!(code == 2 && message.contains("not a Remint data file"), "{message}");
-    assert_eq!(place.refused(&["restore", "nothing", "--data", "new"]).0, 2);
+    assert!(code == 2 && message.contains("no backup of Remint: name another file"), "{message}");
+    let (code, message) = place.refused(&["restore", "nothing", "--data", "new"]);
+    assert!(code == 2 && message.contains("Name the file of a backup"), "{message}");
 }

@@ -86,8 +86,18 @@ fn a_reload_swaps_what_can_be_swapped_and_names_what_needs_a_restart() {
     assert_eq!(reloaded["swapped"], json!(["trusted_proxies", "log", "logins_per_account"]));
     assert_eq!(reloaded["need_restart"], json!(["connections"]));
     assert_eq!(guess(&server), 429, "the new limit holds at once");
-    let again = place.json(&["config", "reload"]);
+    let again = place.json(&["config", "reload", "--reason", "ticket 7"]);
+    let entries = place.json(&["audit", "list", "--act", "config.reloaded"])["entries"].take();
+    assert_eq!(entries[1]["names"], reloaded["swapped"], "{entries}");
+    assert_eq!((&entries[0]["reason"], &entries[0]["target"]), (&json!("ticket 7"), &json!("config")));
     assert_eq!((&again["swapped"], &again["need_restart"]), (&json!([]), &json!(["connections"])));
+}
+
+#[test]
+fn where_no_server_runs_there_is_nobody_to_reload() {
+    let place = Place::new();
+    let (code, message) = place.refused(&["config", "reload"]);
+    assert!(code == 3 && message.contains("no server is running"), "{message}");
 }
 
 #[test]

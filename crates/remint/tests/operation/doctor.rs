@@ -52,7 +52,7 @@ fn public_url(place: &Place, url: &str) {
 }
 
 /// Every mistake that is planted.
-const SCENES: [Scene; 14] = [
+const SCENES: [Scene; 15] = [
     Scene {
         plant: |place| {
             place.mode("key", 0o644);
@@ -150,6 +150,16 @@ const SCENES: [Scene; 14] = [
         check: "api",
         grade: "warning",
         words: ["`lonely`: no client may call it", "--api"],
+    },
+    Scene {
+        plant: |place| {
+            let first = "slot = (SELECT MIN(slot) FROM users)";
+            sql(place, &format!("UPDATE users SET phone_number = '+4915112345678' WHERE {first}"));
+            None
+        },
+        check: "sender",
+        grade: "error",
+        words: ["users have verified numbers", "remint sender set sms"],
     },
     Scene {
         plant: |place| {

@@ -12,6 +12,7 @@ use remint::keyring::MasterKey;
 use remint::restore::{RestoreError, Restored, raise_in_place};
 use remint::settings::{Database, Settings};
 use remint::store::{OpenError, Whereabouts, relocate};
+use remint_core::audit::Doer;
 use remint_core::event::Event;
 use serde_json::json;
 use tempfile::TempDir;
@@ -136,7 +137,7 @@ fn restored(file: &PathBuf) -> Database {
 async fn raised(scene: &Scene, database: &Database, end_sessions: bool) -> Result<Restored, RestoreError> {
     let folder = TempDir::new().unwrap();
     let room = (scene.clock.clone(), Entropy::system());
-    raise_in_place(&settings(&folder, Some(database)), master(), room, end_sessions).await
+    raise_in_place(&settings(&folder, Some(database)), master(), room, end_sessions, &Doer::operator()).await
 }
 
 async fn on_postgres() -> (Scene, Database) {
@@ -207,9 +208,10 @@ async fn a_database_that_nodes_use_or_that_another_key_opens_is_not_raised() {
     let folder = TempDir::new().unwrap();
     let other: MasterKey = MASTER_KEY.chars().rev().collect::<String>().parse().unwrap();
     let room = || (scene.clock.clone(), Entropy::system());
-    let wrong = raise_in_place(&settings(&folder, Some(&database)), other, room(), true).await.unwrap_err();
+    let wrong =
+        raise_in_place(&settings(&folder, Some(&database)), other, room(), true, &Doer::operator()).await.unwrap_err();
     assert!(matches!(wrong, RestoreError::Keyring(_)), "{wrong}");
-    let none = raise_in_place(&settings(&folder, None), master(), room(), true).await.unwrap_err();
+    let none = raise_in_place(&settings(&folder, None), master(), room(), true, &Doer::operator()).await.unwrap_err();
     assert!(none.to_string().contains("`database` is not set"), "{none}");
     assert_eq!(Cluster::shared().ask(name(&database), versions), before, "nothing has changed");
 }

@@ -30,7 +30,7 @@ pub(super) enum Section {
 /// Members that the server keeps: nobody declares them.
 const KEPT: [&str; 4] = ["secret", "pv", "longest_life", "id"];
 /// What a user can have: the record, and where the first password is read.
-const USER: [&str; 5] = ["identifiers", "attributes", "disabled", "password_file", "password_env"];
+const USER: [&str; 6] = ["identifiers", "external_id", "attributes", "disabled", "password_file", "password_env"];
 
 /// What a sender can have beside its limits: where its secret is read.
 const SENDER: [&str; 3] = ["webhook_url", "secret_file", "secret_env"];

@@ -8,7 +8,7 @@ use http::Method;
 use remint_core::policy::Timing;
 use serde_json::{Map, Value, json};
 
-use super::ask::{Answerer, path};
+use super::ask::{Answerer, encoded, path};
 use super::{CliError, Exit, Setup, write};
 
 mod file;
@@ -44,8 +44,9 @@ pub(super) async fn run(setup: &Setup, apply: Apply) -> Result<(), CliError> {
         let folder = apply.file.parent().unwrap_or(Path::new(""));
         let beside = Beside { folder, environment: &setup.environment };
         let current = current(&answerer, &entries, &beside).await?;
-        let steps = plan::plan(&entries, &current, &timing, &beside).map_err(wrong)?;
-        let report = Report { setup, steps: &steps, notes: notes(&current), dry_run: apply.dry_run, done: 0 };
+        let plan = plan::plan(&entries, &current, &timing, &beside).map_err(wrong)?;
+        let notes = [notes(&current), plan.notes].concat();
+        let report = Report { setup, steps: &plan.steps, notes, dry_run: apply.dry_run, done: 0 };
         done(report, &answerer, &apply).await
     }
     .await;
@@ -57,14 +58,19 @@ pub(super) async fn run(setup: &Setup, apply: Apply) -> Result<(), CliError> {
 async fn current(answerer: &Answerer, entries: &[Entry], beside: &Beside<'_>) -> Result<Current, CliError> {
     let mut lists = [Section::Attributes, Section::Apis, Section::Clients].map(|section| (section, Vec::new()));
     for (section, list) in &mut lists {
-        let answer = answerer.ask(Method::GET, &format!("/admin/api/{}", section.name()), None).await?;
-        *list = answer[section.name()].as_array().into_iter().flatten().filter_map(Value::as_object).cloned().collect();
+        let mut path = format!("/admin/api/{}", section.name());
+        loop {
+            let page = answerer.ask(Method::GET, &path, None).await?;
+            list.extend(page[section.name()].as_array().into_iter().flatten().filter_map(Value::as_object).cloned());
+            let Some(next) = page["next"].as_str() else { break };
+            path = format!("/admin/api/{}?cursor={}", section.name(), encoded(next));
+        }
     }
     let [(_, attributes), (_, apis), (_, clients)] = lists;
     let mut users = std::collections::BTreeMap::new();
-    for entry in entries.iter().filter(|entry| entry.section == Section::Users) {
-        if let Some(Value::Object(user)) = answerer.find(&path("users", &entry.name, "")).await? {
-            users.insert(entry.name.clone(), user);
+    for name in entries.iter().flat_map(plan::names_of_user) {
+        if let Some(Value::Object(user)) = answerer.find(&path("users", &name, "")).await? {
+            users.insert(name, user);
         }
     }
     let senders = senders::compared(answerer, entries, beside).await?;

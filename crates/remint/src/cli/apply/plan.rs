@@ -2,12 +2,13 @@
 //! thing, in the order of need. Every declaration is checked by the rules of `remint_core` before anything is changed.
 //! Never deletes, never sets a password again, and never undoes what users wrote about themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use http::Method;
 use remint_core::attribute::{Declaration, Declarations, WritableBy, Writer};
 use remint_core::client::{Api, Client};
+use remint_core::id::ClientId;
 use remint_core::policy::Timing;
 use remint_core::secret::SecretHash;
 use remint_core::user::Attributes;
@@ -15,13 +16,14 @@ use serde_json::{Map, Value, json};
 
 use super::file::{Entry, Section};
 use super::senders::Compared;
+use crate::account::external::ExternalId;
 use crate::account::identifier::CanonicalIdentifier;
 use crate::admin::{self, AdminError, document, members};
 use crate::cli::ask::path;
 use crate::cli::password::read_file;
-use crate::config::Environment;
+use crate::config::{Environment, shown};
 
-/// What stands on the server: the answers of its lists, and of each user that the file names.
+/// What stands on the server: the answers of its lists, and of each name of a user in the file.
 pub(super) struct Current {
     pub(super) attributes: Vec<Map<String, Value>>,
     pub(super) apis: Vec<Map<String, Value>>,
@@ -57,6 +59,12 @@ pub(super) struct Beside<'a> {
     pub(super) environment: &'a Environment,
 }
 
+/// What is to be done, and what a reader of the file should know of it.
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    pub(super) notes: Vec<String>,
+}
+
 /// The steps; none where everything is as declared.
 ///
 /// # Errors
@@ -66,8 +74,18 @@ pub(super) fn plan(
     current: &Current,
     timing: &Timing,
     beside: &Beside<'_>,
-) -> Result<Vec<Step>, Vec<String>> {
-    let mut planning = Planning { current, timing, beside, wrong: Vec::new(), steps: Vec::new() };
+) -> Result<Plan, Vec<String>> {
+    let ids = of(entries, Section::Clients).map(|entry| entry.name.as_str());
+    let stored = current.clients.iter().filter_map(|client| client["id"].as_str());
+    let mut planning = Planning {
+        current,
+        timing,
+        beside,
+        clients: ids.chain(stored).collect(),
+        named: BTreeMap::new(),
+        wrong: Vec::new(),
+        plan: Plan { steps: Vec::new(), notes: Vec::new() },
+    };
     let (declared, apis) = (planning.declarations(entries), planning.apis(entries));
     for entry in entries {
         let planned = match entry.section {
@@ -81,15 +99,19 @@ pub(super) fn plan(
             planning.wrong.push(why);
         }
     }
-    if planning.wrong.is_empty() { Ok(planning.steps) } else { Err(planning.wrong) }
+    if planning.wrong.is_empty() { Ok(planning.plan) } else { Err(planning.wrong) }
 }
 
 struct Planning<'a> {
     current: &'a Current,
     timing: &'a Timing,
     beside: &'a Beside<'a>,
+    /// The ids of all clients that there are or will be.
+    clients: BTreeSet<&'a str>,
+    /// Whose each name of a user is, and where that user is declared.
+    named: BTreeMap<String, (&'a str, String)>,
     wrong: Vec<String>,
-    steps: Vec<Step>,
+    plan: Plan,
 }
 
 /// No secret is known here: where a document needs one to be whole, this stands in its place and goes nowhere.
@@ -97,7 +119,7 @@ fn placeholder() -> Value {
     json!(SecretHash::of(b""))
 }
 
-impl Planning<'_> {
+impl<'a> Planning<'a> {
     /// All attributes, as they will be declared.
     fn declarations(&mut self, entries: &[Entry]) -> BTreeMap<String, Declaration> {
         let mut all = BTreeMap::new();
@@ -140,7 +162,7 @@ impl Planning<'_> {
 
     fn attribute(&mut self, entry: &Entry, declared: &BTreeMap<String, Declaration>) -> Result<(), String> {
         let Some(wanted) = declared.get(&entry.name) else { return Ok(()) }; // what is wrong was told
-        admin::attributes::fits_a_value(wanted).map_err(|bad| blamed(entry, bad))?;
+        admin::attributes::can_be_declared(wanted).map_err(|bad| blamed(entry, bad))?;
         let wanted = members(wanted);
         let stored = self.current.attributes.iter().find(|stored| stored["name"] == json!(entry.name));
         let changes = differences(entry, stored, &wanted);
@@ -159,6 +181,9 @@ impl Planning<'_> {
         let Some(api) = apis.get(&entry.name) else { return Ok(()) };
         if let Some(twin) = apis.values().find(|other| other.id != api.id && other.audience == api.audience) {
             return Err(format!("{}: the api {} has the audience {} too", entry.at(None), twin.id, api.audience));
+        }
+        if self.current.clients.iter().any(|client| client["id"] == json!(entry.name)) {
+            return Err(format!("{}: a client has this id already", entry.at(None)));
         }
         let mut wanted = members(api);
         wanted.remove("secret");
@@ -195,12 +220,15 @@ impl Planning<'_> {
         if apis.contains_key(&entry.name) {
             return Err(format!("{}: an api has this id already", entry.at(None)));
         }
-        if let Some(unknown) = client.mapping.sources().find(|name| !declared.contains_key(name.as_str())) {
+        let attributes: Declarations = declared.values().cloned().collect();
+        if let Some(unknown) = attributes.undeclared(&client.mapping) {
             let why = format!("shows the attribute `{unknown}`, which is not declared: add [attributes.{unknown}]");
             return Err(format!("{}: {why}", entry.at(Some("mapping"))));
         }
         let all: Vec<Api> = apis.values().cloned().collect();
         let client = client.checked(None, &all, self.timing).map_err(|why| format!("{}: {why}", entry.at(None)))?;
+        let vain = client.given_in_vain(&all, |id: &ClientId| self.clients.contains(id.as_str()));
+        self.plan.notes.extend(vain.iter().map(|vain| format!("clients.{}: {vain}", client.id)));
         let mut wanted = members(&client);
         wanted.insert("confidential".into(), json!(confidential));
         let stored = self.current.clients.iter().find(|stored| stored["id"] == json!(entry.name));
@@ -209,7 +237,7 @@ impl Planning<'_> {
             ["pv", "secret", "longest_life"].iter().for_each(|kept| drop(wanted.remove(*kept)));
             let request = (Method::POST, "/admin/api/clients".to_owned(), Some(Value::Object(wanted)));
             self.step(entry, true, changes, request);
-            self.steps.last_mut().into_iter().for_each(|step| step.makes_secret = confidential);
+            self.plan.steps.last_mut().into_iter().for_each(|step| step.makes_secret = confidential);
         } else if changes.iter().any(|(name, ..)| name == "confidential") {
             let why = "cannot be changed: a client that has no secret cannot be given one. Declare another client";
             return Err(format!("{}: {why}", entry.at(Some("confidential"))));
@@ -229,8 +257,9 @@ impl Planning<'_> {
         Ok(())
     }
 
-    fn user(&mut self, entry: &Entry, declared: &BTreeMap<String, Declaration>) -> Result<(), String> {
+    fn user(&mut self, entry: &'a Entry, declared: &BTreeMap<String, Declaration>) -> Result<(), String> {
         let user: DeclaredUser = read(entry, Map::new())?;
+        self.names_nobody_else(entry)?;
         let all: Declarations = declared.values().cloned().collect();
         all.apply(&Attributes::new(), &user.attributes, Writer::Admin)
             .map_err(|why| format!("{}: {why}", entry.at(Some("attributes"))))?;
@@ -247,7 +276,26 @@ impl Planning<'_> {
         Ok(())
     }
 
+    /// No name of this user is one of another user of the file.
+    fn names_nobody_else(&mut self, entry: &'a Entry) -> Result<(), String> {
+        for name in names_of_user(entry) {
+            let canonical = name.parse().map_or(name.clone(), |known: CanonicalIdentifier| known.as_str().to_owned());
+            let other = self.named.insert(canonical, (&entry.name, entry.at(None)));
+            if let Some((_, at)) = other.filter(|(other, _)| *other != entry.name) {
+                return Err(format!("{}: `{}` is a name of another user too, line {at}", entry.at(None), shown(&name)));
+            }
+        }
+        Ok(())
+    }
+
     fn new_user(&mut self, entry: &Entry, user: &DeclaredUser) -> Result<(), String> {
+        if let Some(taken) = names_of_user(entry).into_iter().find(|name| self.current.users.contains_key(name)) {
+            return Err(format!(
+                "{}: `{}` is a name of another user, who is there already",
+                entry.at(None),
+                shown(&taken)
+            ));
+        }
         let identifiers: Vec<&String> = std::iter::once(&entry.name).chain(&user.identifiers).collect();
         for identifier in &identifiers {
             let member = (**identifier != entry.name).then_some("identifiers");
@@ -255,6 +303,11 @@ impl Planning<'_> {
         }
         let mut body = json!({ "identifiers": identifiers, "attributes": user.attributes });
         let mut changes = vec![("identifiers".to_owned(), Value::Null, body["identifiers"].clone())];
+        if let Some(external) = &user.external_id {
+            external.parse::<ExternalId>().map_err(|why| format!("{}: {why}", entry.at(Some("external_id"))))?;
+            body["external_id"] = json!(external);
+            changes.push(("external_id".to_owned(), Value::Null, json!(external)));
+        }
         changes.extend(user.attributes.iter().map(|(name, value)| (name.clone(), Value::Null, value.clone())));
         if let Some(password) = self.password(entry, user)? {
             let member = if user.password_file.is_some() { "password_file" } else { "password_env" };
@@ -300,6 +353,10 @@ impl Planning<'_> {
             let why = format!("`{missing}` is none of this user's, and is not added to one that exists");
             return Err(format!("{}: {why}", entry.at(Some("identifiers"))));
         }
+        if user.external_id.as_ref().is_some_and(|id| stored.get("external_id") != Some(&json!(id))) {
+            let why = "is not this user's, and is not given to one that exists";
+            return Err(format!("{}: {why}", entry.at(Some("external_id"))));
+        }
         let theirs = |name: &str| declared.get(name).is_some_and(|known| known.writable_by == WritableBy::User);
         let before = |name: &str| stored.get("attributes").and_then(|all| all.get(name)).cloned().unwrap_or_default();
         let changes: Vec<_> = user
@@ -323,7 +380,7 @@ impl Planning<'_> {
     ) {
         let (section, name, at) = (entry.section, entry.name.clone(), entry.at(None));
         let makes_secret = is_new && section == Section::Apis;
-        self.steps.push(Step { section, name, at, is_new, changes, method, path, body, makes_secret });
+        self.plan.steps.push(Step { section, name, at, is_new, changes, method, path, body, makes_secret });
     }
 }
 
@@ -333,11 +390,23 @@ impl Planning<'_> {
 struct DeclaredUser {
     #[serde(default)]
     identifiers: Vec<String>,
+    external_id: Option<String>,
     #[serde(default)]
     attributes: Map<String, Value>,
     disabled: Option<bool>,
     password_file: Option<String>,
     password_env: Option<String>,
+}
+
+/// Every name by which the admin API would find the user of an entry; none where it is of another section.
+pub(super) fn names_of_user(entry: &Entry) -> Vec<String> {
+    if entry.section != Section::Users {
+        return Vec::new();
+    }
+    let identifiers = entry.members.get("identifiers").and_then(Value::as_array).into_iter().flatten();
+    let typed = identifiers.filter_map(Value::as_str).filter(|text| text.parse::<CanonicalIdentifier>().is_ok());
+    let external = entry.members.get("external_id").and_then(Value::as_str).map(|id| format!("external:{id}"));
+    std::iter::once(entry.name.clone()).chain(typed.map(str::to_owned)).chain(external).collect()
 }
 
 fn of(entries: &[Entry], section: Section) -> impl Iterator<Item = &Entry> {
@@ -355,7 +424,10 @@ fn read<T: serde::de::DeserializeOwned>(entry: &Entry, more: Map<String, Value>)
 /// What is wrong, with the line of the member that is to blame.
 fn blamed(entry: &Entry, bad: AdminError) -> String {
     match bad {
-        AdminError::Invalid { field, why } => format!("{}: {why}", entry.at(field.as_deref())),
+        AdminError::Invalid { field, why } => {
+            let member = field.filter(|name| entry.section.members().contains(name)); // a name is none
+            format!("{}: {why}", entry.at(member.as_deref()))
+        }
         other => format!("{}: {other}", entry.at(None)),
     }
 }

@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::cli::ask::path;
 use crate::cli::{CliError, Setup};
 
 /// Attributes: what a user record may hold, and who may write it.
@@ -10,6 +11,11 @@ use crate::cli::{CliError, Setup};
 pub(in crate::cli) enum Attribute {
     /// List the attributes that are declared
     List,
+    /// Show the declaration of an attribute
+    Show {
+        /// Its name
+        name: String,
+    },
     /// Declare an attribute, or change its limit and who may write it
     Declare(Declaration),
 }
@@ -50,6 +56,7 @@ impl Declaration {
 pub(in crate::cli) async fn run(setup: &Setup, command: Attribute) -> Result<(), CliError> {
     let (method, path, body) = match command {
         Attribute::List => (Method::GET, "/admin/api/attributes".to_owned(), None),
+        Attribute::Show { name } => (Method::GET, path("attributes", &name, ""), None),
         Attribute::Declare(declaration) => declaration.request(),
     };
     setup.ask(method, &path, body).await

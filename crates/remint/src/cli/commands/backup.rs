@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use http_body_util::BodyExt as _;
+use remint_core::audit::Doer;
 use serde_json::json;
 
 use crate::cli::{CliError, Exit, Setup};
@@ -97,9 +98,10 @@ pub(in crate::cli) async fn run(setup: &Setup, command: Restore) -> Result<(), C
     let config = Config::load(&setup.flags, &setup.environment)?;
     let clock = Clock::system();
     let room = (clock.clone(), Entropy::system());
+    let doer = Doer { reason: setup.reason.clone(), ..Doer::operator() };
     let restored = match &command.file {
-        Some(file) => restore(file, &config.settings, config.master_key, room, command.end_all_sessions).await,
-        None => raise_in_place(&config.settings, config.master_key, room, command.end_all_sessions).await,
+        Some(file) => restore(file, &config.settings, config.master_key, room, command.end_all_sessions, &doer).await,
+        None => raise_in_place(&config.settings, config.master_key, room, command.end_all_sessions, &doer).await,
     };
     setup.print(&restored?.view(clock.now()))
 }

@@ -4,7 +4,7 @@ use http::Method;
 use remint_core::administration::AdminScope;
 use serde_json::{Map, Value, json};
 
-use super::pairs;
+use super::{Paging, pairs, query};
 use crate::cli::ask::path;
 use crate::cli::{CliError, Setup};
 use crate::config::duration;
@@ -28,7 +28,7 @@ pub(in crate::cli) enum Client {
         id: String,
     },
     /// List clients
-    List,
+    List(Paging),
     /// Change settings; what tokens show differently makes the old ones stale
     Update {
         /// Its client_id
@@ -194,7 +194,7 @@ pub(in crate::cli) async fn run(setup: &Setup, command: Client) -> Result<(), Cl
         }
         Client::Update { id, settings } => return update(setup, &id, &settings).await,
         Client::Show { id } => (Method::GET, path("clients", &id, ""), None),
-        Client::List => (Method::GET, "/admin/api/clients".to_owned(), None),
+        Client::List(page) => (Method::GET, format!("/admin/api/clients?{}", query(page.parameters())), None),
         Client::Disable { id } => (Method::POST, path("clients", &id, "/disable"), None),
         Client::Enable { id } => (Method::POST, path("clients", &id, "/enable"), None),
         Client::RotateSecret { id } => (Method::POST, path("clients", &id, "/secret"), None),

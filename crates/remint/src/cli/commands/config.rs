@@ -24,7 +24,10 @@ pub(in crate::cli) enum Configuration {
 
 pub(in crate::cli) async fn run(setup: &Setup, command: Configuration) -> Result<(), CliError> {
     match command {
-        Configuration::Reload => setup.ask(Method::POST, "/admin/api/config/reload", None).await,
+        Configuration::Reload => {
+            let reloaded = setup.server().await?.ask(Method::POST, "/admin/api/config/reload", None).await;
+            setup.print(&reloaded?)
+        }
         Configuration::Show { effective, sources } => {
             let all = show(&setup.flags, &setup.environment, effective)?;
             let view = |Shown { setting, value, source }: Shown| -> Value {

@@ -18,6 +18,24 @@ use serde_json::{Map, Value};
 use super::CliError;
 use super::ask::encoded;
 
+/// Which page of a list.
+#[derive(Debug, clap::Args)]
+pub(super) struct Paging {
+    /// Those behind this cursor, the `next` of the page before
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    after: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+}
+
+impl Paging {
+    /// As parameters of a query.
+    fn parameters(self) -> [(&'static str, Option<String>); 2] {
+        [("limit", Some(self.limit.to_string())), ("cursor", self.after)]
+    }
+}
+
 /// `name=value` pairs as members: a value that is JSON is taken as that, any other as a string.
 fn pairs(all: &[String]) -> Result<Map<String, Value>, CliError> {
     let mut members = Map::new();

@@ -1,7 +1,7 @@
 //! `remint user`.
 
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::attribute::Declaration;
 use super::{pairs, query};
@@ -15,8 +15,11 @@ pub(in crate::cli) enum User {
     /// Make a user
     Create {
         /// User names and e-mail addresses by which the person logs in
-        #[arg(required = true)]
+        #[arg(required_unless_present = "external_id")]
         identifiers: Vec<String>,
+        /// What a backend that keeps its own users calls the person
+        #[arg(long, value_name = "ID")]
+        external_id: Option<String>,
         /// An attribute; may be repeated
         #[arg(long = "attribute", value_name = "NAME=VALUE")]
         attributes: Vec<String>,
@@ -34,6 +37,9 @@ pub(in crate::cli) enum User {
     },
     /// List users
     List {
+        /// Those of this status only
+        #[arg(long, value_parser = ["active", "disabled"])]
+        status: Option<String>,
         /// Those behind this cursor, the `next` of the page before
         #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
         after: Option<String>,
@@ -113,12 +119,19 @@ pub(in crate::cli) enum User {
 pub(in crate::cli) async fn run(setup: &Setup, command: User) -> Result<(), CliError> {
     let post = |user: &str, what: &str| (Method::POST, path("users", user, what), None);
     let (method, path, body) = match command {
-        User::Create { identifiers, attributes, password, no_password } => {
-            return create(setup, &identifiers, pairs(&attributes)?, &password, no_password).await;
+        User::Create { identifiers, external_id, attributes, password, no_password } => {
+            let mut body = json!({ "identifiers": identifiers, "attributes": pairs(&attributes)? });
+            if let Some(id) = external_id {
+                body["external_id"] = json!(id);
+            }
+            if !no_password {
+                body["password"] = json!(password.read()?.as_str());
+            }
+            (Method::POST, "/admin/api/users".to_owned(), Some(body))
         }
         User::Show { user } => (Method::GET, path("users", &user, ""), None),
-        User::List { after, limit } => {
-            let query = query([("limit", Some(limit.to_string())), ("cursor", after)]);
+        User::List { status, after, limit } => {
+            let query = query([("status", status), ("limit", Some(limit.to_string())), ("cursor", after)]);
             (Method::GET, format!("/admin/api/users?{query}"), None)
         }
         User::Search { beginning, limit } => {
@@ -142,18 +155,4 @@ pub(in crate::cli) async fn run(setup: &Setup, command: User) -> Result<(), CliE
         User::Declare(declaration) => declaration.request(),
     };
     setup.ask(method, &path, body).await
-}
-
-async fn create(
-    setup: &Setup,
-    identifiers: &[String],
-    attributes: Map<String, Value>,
-    password: &PasswordFrom,
-    no_password: bool,
-) -> Result<(), CliError> {
-    let mut body = json!({ "identifiers": identifiers, "attributes": attributes });
-    if !no_password {
-        body["password"] = json!(password.read()?.as_str());
-    }
-    setup.ask(Method::POST, "/admin/api/users", Some(body)).await
 }

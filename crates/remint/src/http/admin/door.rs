@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::IF_MATCH;
 use http::request::Parts;
 use http::{HeaderMap, Method};
-use remint_core::administration::{AdminScope, Rights};
-use remint_core::audit::{Actor, Doer};
+use remint_core::administration::{AdminScope, Lacking, Rights};
+use remint_core::audit::{Actor, Doer, Target};
 use remint_core::claims::AccessClaims;
 use remint_core::id::{ClientId, Jti};
 use remint_core::jws::TokenError;
@@ -23,6 +23,7 @@ use remint_core::session::EndReason;
 use crate::admin::{AdminError, By, Expected};
 use crate::app::App;
 use crate::failure::Failure;
+use crate::grant::refused;
 use crate::grant::revoke::revoked;
 use crate::http::body::decode;
 use crate::http::caller::Caller;
@@ -46,6 +47,7 @@ pub(super) struct Guarded {
     pub(super) app: App,
     pub(super) door: Door,
     pub(super) needs: &'static [AdminScope],
+    pub(super) versioned: bool,
 }
 
 /// Lets in who may come in, and tells the endpoint who that is.
@@ -56,7 +58,12 @@ pub(super) async fn admit(State(guarded): State<Guarded>, request: Request, next
         Err(failure) => return BearerError(failure).into_response(),
     };
     let client = by.acting_client().map(|(id, _)| id.clone());
-    let said = reason(&parts).and_then(|reason| Ok(by.saying(reason, expected(&parts.headers)?)));
+    if let Some(needed) = guarded.needs.iter().find(|scope| !by.may(**scope)).map(|scope| scope.as_str()) {
+        guarded.tell_refused(by.doer(), needed).await;
+        return BearerError(Refusal::InsufficientScope { needed }.into()).into_response();
+    }
+    let doer = by.doer().clone();
+    let said = reason(&parts).and_then(|reason| Ok(by.saying(reason, guarded.expected(&parts)?)));
     let mut response = match said {
         Ok(by) => {
             parts.extensions.insert(Arc::new(by));
@@ -64,6 +71,9 @@ pub(super) async fn admit(State(guarded): State<Guarded>, request: Request, next
         }
         Err(error) => error.into_response(),
     };
+    if let Some(lacking) = response.extensions().get::<Lacking>().map(Lacking::word) {
+        guarded.tell_refused(&doer, lacking).await;
+    }
     if let Some(client) = client {
         response.extensions_mut().insert(KnownClient(client));
     }
@@ -76,12 +86,24 @@ impl Guarded {
             Door::Socket => Ok(By::operator()),
             Door::Network => {
                 let Ok(caller) = Caller::from_request_parts(parts, &self.app).await;
-                let by = administrator(&self.app, &parts.headers, &caller).await?;
-                match self.needs.iter().find(|scope| !by.may(**scope)) {
-                    Some(needed) => Err(Refusal::InsufficientScope { needed: needed.as_str() }.into()),
-                    None => Ok(by),
-                }
+                administrator(&self.app, &parts.headers, &caller).await
             }
+        }
+    }
+
+    /// At which version a change is wanted. Where nothing has one, whoever names one would believe that it was looked at.
+    fn expected(&self, parts: &Parts) -> Result<Expected, AdminError> {
+        let changes = ![Method::GET, Method::HEAD].contains(&parts.method);
+        if changes && !self.versioned && parts.headers.contains_key(IF_MATCH) {
+            return Err(AdminError::invalid("If-Match", "has nothing here to be compared with: leave it out"));
+        }
+        expected(&parts.headers)
+    }
+
+    /// Tells the audit log that a client wanted what it may not.
+    async fn tell_refused(&self, doer: &Doer, lacking: &'static str) {
+        if let Actor::Client(id) = &doer.actor {
+            refused::tell(&self.app, doer, Target::Client(id.clone()), lacking).await;
         }
     }
 }

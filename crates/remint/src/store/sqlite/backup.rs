@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use remint_core::event::ChainHash;
 use remint_core::time::Timestamp;
-use rusqlite::{Connection, OpenFlags, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 
 use super::failed;
 use super::file::DataFile;
@@ -65,11 +65,25 @@ pub struct Examined {
 /// Why a file cannot be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BadBackup {
-    /// It cannot be opened, is not ours, or of a later version.
+    /// It cannot be opened, or is of a later version.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(OpenError),
+    /// There is no such file, or it cannot be read.
+    #[error("{}: {source}. Name the file of a backup", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is of another program, or empty.
+    #[error("{} is no backup of Remint: name another file", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is damaged.
-    #[error("{} is damaged: {found}. Take another backup", path.display())]
+    #[error("{} is damaged, or was cut off: {found}. Another backup is needed", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -78,11 +92,24 @@ pub enum BadBackup {
     },
 }
 
+impl From<OpenError> for BadBackup {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::NotOurs { path } => Self::NotOurs { path },
+            OpenError::Database { path, source } if source.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                damaged(&path, source.to_string())
+            }
+            error => Self::Open(error),
+        }
+    }
+}
+
 /// Looks at a copy, whole, without changing it.
 ///
 /// # Errors
 /// [`BadBackup`].
 pub fn examine(path: &Path) -> Result<Examined, BadBackup> {
+    File::open(path).map_err(|source| BadBackup::Unreadable { path: path.to_owned(), source })?;
     let damaged = |error: rusqlite::Error| damaged(path, error.to_string());
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(|source| OpenError::Database { path: path.to_owned(), source })?;

@@ -19,24 +19,24 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 fn operation(endpoint: Endpoint) -> Operation {
-    let Endpoint { method, path, needs } = endpoint;
+    let Endpoint { method, path, needs, versioned } = endpoint;
     let scopes: Vec<&str> = needs.iter().map(|scope| scope.as_str()).collect();
     let said = said(&method, path).or(&[400, 401, 403, 503]);
-    let one = path.contains('{');
-    let said = if one { said.or(&[404]) } else { said };
-    let said = if method == Method::GET { said } else { changing(said, one) };
+    let said = if path.contains('{') { said.or(&[404]) } else { said };
+    let said = if method == Method::GET { said } else { changing(said, versioned) };
     let path = format!("/admin/api{path}");
     let value = said.operation(&method, &path, &json!([{ "administrator": scopes }]), "administration");
     Operation { method, path, value }
 }
 
-/// What every change takes; one of a single thing can say at which version.
-fn changing(said: Said, one: bool) -> Said {
+/// What every change takes; one of what has a version can say at which.
+fn changing(said: Said, versioned: bool) -> Said {
     let reason = json!({ "type": "string", "minLength": 1, "maxLength": Reason::MAX_BYTES / 4, "pattern": "^[ -~]+$" });
-    let mut said = said.asked(&[("reason", reason)]).or(&[412]);
-    if !one {
+    let said = said.asked(&[("reason", reason)]);
+    if !versioned {
         return said;
     }
+    let mut said = said.or(&[412]);
     said.query.push(json!({
         "name": "If-Match", "in": "header", "required": false,
         "schema": { "type": "string", "pattern": "^([*]|\"[0-9]{1,18}\")$" },
@@ -146,7 +146,7 @@ fn opened() -> Value {
 fn clients(method: &Method, path: &str) -> Said {
     let client = |summary| Said::new(summary, of("Client")).tagged();
     match (method.as_str(), path) {
-        ("GET", "/clients") => Said::new("All clients", list("clients", "Client")),
+        ("GET", "/clients") => Said::new("Clients, a page at a time", page("clients", "Client")).asked(&paged()),
         ("POST", "/clients") => {
             let mut settings = client_settings();
             settings["id"] = of("ClientId");
@@ -244,7 +244,7 @@ fn rest(method: &Method, path: &str) -> Said {
             said.takes(of("Attribute")).example(example).tagged()
         }
         ("GET", "/attributes/{name}") => Said::new("One declaration", of("Attribute")).tagged(),
-        ("GET", "/apis") => Said::new("All apis", list("apis", "Api")),
+        ("GET", "/apis") => Said::new("Apis, a page at a time", page("apis", "Api")).asked(&paged()),
         ("POST", "/apis") => Said::new("Makes an api, and answers its secret", of("Api"))
             .takes(new_api())
             .example(json!({ "id": "my-api", "audience": "https://api.example.com", "scopes": "read" }))
