@@ -55,9 +55,9 @@ async fn a_full_disk_is_a_503_that_loses_nothing_and_ends_when_there_is_room() {
     let acting = Acting::begin(people, stage, &node.http);
     until(|| async { Stage::count(&acting.stage.acknowledged) >= 50 }).await;
     disk.fill();
+    until(|| async { node.log().contains("the store is full") }).await;
     let put_off = Stage::count(&acting.stage.put_off);
     until(|| async { Stage::count(&acting.stage.put_off) > put_off }).await;
-    assert!(node.log().contains("the store is full"), "{}", node.log());
     disk.make_room();
     let ended = Stage::count(&acting.stage.ended);
     until(|| async { Stage::count(&acting.stage.ended) >= ended + 2 && node.http.ready().await == 200 }).await;

@@ -106,7 +106,14 @@ impl Postgres {
         );
         let log = self.path("log");
         let log = log.to_str().unwrap();
-        assert!(self.control(&["start", "--wait", "--options", &settings, "--log", log]), "see {log}");
+        // Another process may have taken the port while nobody listened there: it gives it back soon.
+        for _ in 0..20 {
+            if self.control(&["start", "--wait", "--options", &settings, "--log", log]) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        panic!("PostgreSQL does not start: see {log}");
     }
 
     fn try_stop(&self, mode: &str) -> bool {

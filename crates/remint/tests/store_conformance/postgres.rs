@@ -298,6 +298,15 @@ fn refused(at: &PostgresDatabase) -> OpenError {
 }
 
 #[test]
+fn a_host_that_only_seems_to_be_there_keeps_nobody_from_the_next() {
+    let at = PostgresDatabase::new();
+    let seems_to_be = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let hosts = format!("@{},127.0.0.1:", seems_to_be.local_addr().unwrap());
+    let options = StoreOptions { longest_wait: Duration::from_millis(1000), ..StoreOptions::default() };
+    drop(Store::connect(&at.url().replace("@127.0.0.1:", &hosts), options, SEED).unwrap());
+}
+
+#[test]
 fn a_database_of_another_program_or_of_a_later_version_is_refused_by_name_and_left_alone() {
     let theirs = PostgresDatabase::new();
     theirs.ask("CREATE TABLE theirs (x BIGINT)");

@@ -21,10 +21,15 @@ const BY_KEY: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET e
 /// What libpq calls that which is done here wherever there is TLS.
 const VERIFIED: [&str; 2] = ["sslmode=verify-full", "sslmode=verify-ca"];
 
+/// How long a host is waited for at most, where there is another.
+const NEXT_AFTER: Duration = Duration::from_secs(2);
+
 /// Where the database is, and how long it is waited for.
 #[derive(Clone)]
 pub(in crate::store) struct Place {
-    pub(super) config: Config,
+    config: Config,
+    /// The same for each host alone, in the order of the URL.
+    hosts: Vec<Config>,
     pub(super) tls: MakeRustlsConnect,
     pub(super) patience: Duration,
     /// How often another connection took the place of the writer's.
@@ -43,14 +48,28 @@ impl Place {
             config.application_name("remint");
         }
         let tls = tls::connector(config.get_ssl_mode(), ca_file)?;
-        Ok(Self { config, tls, patience, era: Arc::default() }.with_patience(patience))
+        let hosts = each_host(&config)
+            .ok_or_else(|| OpenError::BadUrl { what: "hosts, addresses and ports are not equally many".to_owned() })?;
+        Ok(Self { config, hosts, tls, patience, era: Arc::default() }.with_patience(patience))
     }
 
     /// The same place, waited for differently.
     pub(super) fn with_patience(&self, patience: Duration) -> Self {
         let mut place = Self { patience, ..self.clone() };
-        place.config.tcp_user_timeout(patience).connect_timeout((patience / 2).min(Duration::from_secs(2)));
+        for host in &mut place.hosts {
+            host.tcp_user_timeout(patience).connect_timeout((patience / 2).min(NEXT_AFTER));
+        }
         place
+    }
+
+    /// The hosts in their order, and how long each may take to let somebody in: one that only seems to be there must not
+    /// keep anybody from the next.
+    pub(super) fn hosts(&self) -> (&[Config], Duration) {
+        let each = match self.hosts.len() {
+            0 | 1 => self.patience,
+            count => NEXT_AFTER.min(self.patience / u32::try_from(count).unwrap_or(u32::MAX)),
+        };
+        (&self.hosts, each)
     }
 
     /// What a session is told first, so that a statement that nobody waits for any more ends, and gives back what it
@@ -109,6 +128,48 @@ pub(in crate::store) fn config(url: &str) -> Result<Config, String> {
         config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
     }
     Ok(config)
+}
+
+/// What is said, for each host alone. None where it is not clear which belongs to which.
+fn each_host(config: &Config) -> Option<Vec<Config>> {
+    let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+    let count = hosts.len().max(addresses.len());
+    let fits = |many: usize, few: usize| many == count || many <= few;
+    if !(fits(hosts.len(), 0) && fits(addresses.len(), 0) && fits(ports.len(), 1)) {
+        return None;
+    }
+    let alone = |i: usize| {
+        let mut one = common(config);
+        match hosts.get(i) {
+            Some(Host::Tcp(name)) => drop(one.host(name)),
+            Some(Host::Unix(path)) => drop(one.host_path(path)),
+            None => {}
+        }
+        addresses.get(i).map(|address| one.hostaddr(*address));
+        ports.get(i).or(ports.first()).map(|port| one.port(*port));
+        one
+    };
+    Some((0..count).map(alone).collect())
+}
+
+/// What is said of all hosts.
+fn common(config: &Config) -> Config {
+    let mut common = Config::new();
+    config.get_user().map(|user| common.user(user));
+    config.get_password().map(|password| common.password(password));
+    config.get_dbname().map(|name| common.dbname(name));
+    config.get_options().map(|options| common.options(options));
+    config.get_application_name().map(|name| common.application_name(name));
+    config.get_keepalives_interval().map(|interval| common.keepalives_interval(interval));
+    config.get_keepalives_retries().map(|retries| common.keepalives_retries(retries));
+    common
+        .ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .channel_binding(config.get_channel_binding())
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle())
+        .target_session_attrs(config.get_target_session_attrs());
+    common
 }
 
 fn says_sslmode(url: &str) -> bool {
@@ -174,7 +235,22 @@ mod tests {
     fn a_standby_is_never_spoken_to() {
         for said in ["", "?target_session_attrs=any", "?target_session_attrs=read-only"] {
             let place = Place::new(&format!("postgres://u@127.0.0.1/d{said}"), None, Duration::from_secs(1)).unwrap();
-            assert_eq!(place.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+            assert_eq!(place.hosts[0].get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         }
+    }
+
+    #[test]
+    fn each_host_is_asked_alone_for_all_that_was_said() {
+        let url = "host=a,b hostaddr=10.0.0.1,10.0.0.2 port=1,2 user=u password=p dbname=d options=-cx=y sslmode=require \
+                   channel_binding=require keepalives_idle=7 keepalives_interval=8 keepalives_retries=9";
+        let all = config(url).unwrap();
+        for (one, alone) in
+            each_host(&all).unwrap().iter().zip(["host=a hostaddr=10.0.0.1 port=1", "host=b hostaddr=10.0.0.2 port=2"])
+        {
+            let rest = url.split_once(" user").unwrap().1;
+            assert_eq!(*one, config(&format!("{alone} user{rest}")).unwrap());
+        }
+        assert_eq!(each_host(&config("host=a,b port=1,2,3 user=u").unwrap()), None);
+        assert_eq!(each_host(&config("host=a,b port=7 user=u").unwrap()).unwrap()[1].get_ports(), [7]);
     }
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 use futures_util::future::{try_join, try_join_all, try_join3};
 use remint_core::change::RowKey;
 use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Error, Row, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, Connection, Error, Row, SimpleQueryMessage, Socket, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::column::Column;
 use super::place::Place;
@@ -38,6 +40,9 @@ enum Scope {
     Writing,
 }
 
+/// What a connection is carried by.
+type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
 /// A connection and all that belongs to it.
 pub(in crate::store) struct Session {
     runtime: Runtime,
@@ -61,10 +66,7 @@ impl Session {
     /// A session as the server gives it.
     pub(super) fn bare(place: &Place) -> Result<Self, Trouble> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| Trouble::lost(&error))?;
-        let connecting = place.config.connect(place.tls.clone());
-        let connected = runtime.block_on(async { tokio::time::timeout(place.patience, connecting).await });
-        let connected = connected.map_err(|_| Trouble::silent())?;
-        let (client, connection) = connected.map_err(Trouble::of_connecting)?;
+        let (client, connection) = runtime.block_on(connected(place))?;
         runtime.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %Trouble::from(error), "a connection to the database ended");
@@ -239,6 +241,20 @@ impl Session {
         }
         done
     }
+}
+
+/// A connection with the first host that lets a writer in, or why the last did not.
+async fn connected(place: &Place) -> Result<(Client, Wire), Trouble> {
+    let (hosts, patience) = place.hosts();
+    let mut trouble = Trouble::silent();
+    for host in hosts {
+        trouble = match tokio::time::timeout(patience, host.connect(place.tls.clone())).await {
+            Ok(Ok(connected)) => return Ok(connected),
+            Ok(Err(error)) => Trouble::of_connecting(error),
+            Err(_) => Trouble::silent(),
+        };
+    }
+    Err(trouble)
 }
 
 /// More than so many are polled in no particular order by what joins them.
