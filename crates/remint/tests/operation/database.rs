@@ -172,7 +172,6 @@ async fn the_hot_path_goes_by_primary_key_and_writes_no_index() {
     assert_eq!(scanned, [""; 0]);
     assert_eq!(updates, 600 * rounds);
     // A page has room for a fifth of its rows, twice in five rounds it is cleared: some move to another page.
-    println!("{share} of {updates} updates were heap-only");
     assert!(share > 0.95, "{share} of {updates} updates were heap-only");
 }
 
