@@ -7,7 +7,7 @@ import { bearer, call, lives } from './api.js';
 import { cores } from './core.js';
 import { RemintError } from './errors.js';
 import { granted } from './holdings.js';
-import { verdict } from './wire.js';
+import { ask, verdict } from './wire.js';
 
 export { RemintError } from './errors.js';
 
@@ -31,6 +31,7 @@ export { RemintError } from './errors.js';
  */
 export const account = (remint) => {
   const core = /** @type {import('./core.js').Core} */ (cores.get(remint));
+  const { credentials, host } = core;
   const { clientId: client_id, policy, issuer } = core.options;
   /** What a log-out shows that has not reached the server yet. @type {import('./holdings.js').Grant | undefined} */
   let leaving;
@@ -47,19 +48,29 @@ export const account = (remint) => {
     return { claims: remint.claims };
   };
 
-  /** Tells the server. @param {string} path @param {import('./holdings.js').Grant} grant @returns {Promise<void>} */
-  const leave = async (path, { account, refresh }) => {
+  /** An access token ends its session too (RFC 7009), and no other of the person. @param {string} token */
+  const revoke = async (token) => {
+    const answer = await ask(host, `${issuer}/oauth2/revoke`, { method: 'POST', credentials, body: new URLSearchParams({ client_id, token }) });
+    if (answer?.status !== 200) throw new RemintError(answer);
+  };
+
+  /** Tells the server. @param {boolean} everywhere @param {import('./holdings.js').Grant} grant @returns {Promise<void>} */
+  const leave = async (everywhere, { access, account, refresh }) => {
     const renewable = policy === 'refresh';
+    // An API may have kept the session alive, with its access token, beyond the account token.
+    const outlived = !renewable && access?.text && lives(core, access) && !lives(core, account);
+    if (outlived) await revoke(access.text);
+    if (outlived && !everywhere) return;
     let token = renewable && !lives(core, account) ? '' : account?.text;
     let answer;
     if (!token && renewable) {
       answer = await (refresh ? core.grantOf(refresh, false, { resource: issuer }) : core.send('POST', '/session/renew', '', {}));
       token = answer?.body.account_token ?? answer?.body.access_token;
     }
-    if (token || !renewable) answer = await core.send('DELETE', path, token);
+    if (token || !renewable) answer = await core.send('DELETE', `/session${everywhere ? '?everywhere=true' : ''}`, token);
     const over = answer && verdict(answer);
     // Where nothing is left to show, or what is left has run out, there is no session of this browser any more.
-    const gone = over && (over.sure || !(token && renewable));
+    const gone = over && !outlived && (over.sure || !(token && renewable));
     if (answer?.status !== 204 && !gone) throw new RemintError(answer);
   };
 
@@ -83,11 +94,11 @@ export const account = (remint) => {
      * server could not be told; called again, it tells it.
      * @param {{ everywhere?: boolean }} [options] Whether all sessions of the person end.
      */
-    logout: async ({ everywhere } = {}) => {
+    logout: async ({ everywhere = false } = {}) => {
       await core.started;
       leaving = remint.claims ? core.held() : (leaving ?? core.held());
       if (remint.claims) core.end(everywhere ? 'everywhere' : 'logout');
-      await leave(everywhere ? '/session?everywhere=true' : '/session', leaving);
+      await leave(everywhere, leaving);
       leaving = undefined;
     },
     /** Writes attributes of the own record; `null` removes one. @param {Record<string, unknown>} attributes */

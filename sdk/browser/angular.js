@@ -19,8 +19,9 @@ export const remintInterceptor = (remint, { from, throwError, switchMap, catchEr
     from(remint.token()).pipe(
       switchMap((/** @type {string | null} */ token) => {
         const sent = token ? request.clone({ setHeaders: { Authorization: `Bearer ${token}` } }) : request;
-        /** @param {any} answer */
-        const heard = ({ status, headers }) => remint.heard(again ? 0 : status, (name) => headers.get(name), token);
+        /** Where a redirect left our APIs, it is not theirs to say. @param {any} answer */
+        const heard = async ({ status, headers, url: from }) =>
+          remint.owns(from || url) && remint.heard(again ? 0 : status, (name) => headers.get(name), token);
         return next(sent).pipe(
           tap((/** @type {any} */ event) => void (event.headers && heard(event))),
           catchError((/** @type {any} */ error) =>

@@ -21,9 +21,10 @@ export const attach = (instance, remint) => {
     return config;
   });
 
-  /** Whether the request is worth sending once more. @param {any} answer */
-  const heard = async ({ status, headers, config }) =>
+  /** Whether the request is worth sending once more. Where a redirect left our APIs, it is not theirs to say. @param {any} answer */
+  const heard = async ({ status, headers, config, request }) =>
     !!config?.remint &&
+    remint.owns(request?.responseURL || instance.getUri(config)) &&
     (await remint.heard(config.remint.again ? 0 : status, (name) => headers[name.toLowerCase()], config.remint.token));
 
   const answered = response.use(

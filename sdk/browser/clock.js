@@ -6,20 +6,23 @@
 
 /** @typedef {import('./host.js').Host} Host */
 
+/** So far apart, one of the two was set or stood still: from then on both are counted anew. Less is rounding, milliseconds. */
+const APART_MS = 1_000;
+
 /**
- * A clock that starts at `Date.now()` and never runs backwards. A machine's clock set forward makes it run ahead: then a
- * token is renewed early, and nothing else happens.
+ * A clock that starts at `Date.now()`, when it is first looked at, and never runs backwards. However often it is looked at,
+ * it gains no more than the rounding of one look. A machine's clock set forward makes it run ahead: then a token is renewed
+ * early, and nothing else happens.
  * @param {Pick<Host, 'Date' | 'performance'>} host
  * @returns {() => number} Milliseconds.
  */
 export const clock = (host) => {
-  let wall = host.Date.now();
-  let ticks = host.performance.now();
-  let at = wall;
+  let [at, fromWall, fromTicks] = [0, 0, 0];
   return () => {
-    const [wallNow, ticksNow] = [host.Date.now(), host.performance.now()];
-    at += Math.max(wallNow - wall, ticksNow - ticks, 0);
-    [wall, ticks] = [wallNow, ticksNow];
+    const [wall, ticks] = [host.Date.now(), host.performance.now()];
+    const [byWall, byTicks] = [wall + fromWall, ticks + fromTicks];
+    at = Math.max(at, byWall, byTicks);
+    if (Math.abs(byWall - byTicks) > APART_MS) [fromWall, fromTicks] = [at - wall, at - ticks];
     return at;
   };
 };

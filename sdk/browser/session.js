@@ -7,11 +7,11 @@
 import { clock } from './clock.js';
 import { cores } from './core.js';
 import { fetching } from './fetch.js';
-import { granted, take, token } from './holdings.js';
+import { granted, take } from './holdings.js';
 import { courteous } from './tabs.js';
 import { MAX_ENTRIES } from './timeline.js';
 import { matcher } from './urls.js';
-import { ask, backOff, challenged, decode, retryAfter, staler, verdict } from './wire.js';
+import { ask, backOff, challenged, retryAfter, staler, verdict } from './wire.js';
 
 /**
  * @typedef {import('./host.js').Host} Host
@@ -35,12 +35,16 @@ import { ask, backOff, challenged, decode, retryAfter, staler, verdict } from '.
  *   at the server): this page keeps it.
  * @property {Keeper} [keeper] Where tokens are kept over a reload that no cookie keeps: `storage.js` has one, and says what
  *   it risks. Default: nowhere, so that a reload signs out, unless another tab shares them.
- * @property {(string | RegExp)[]} [apis] Who gets the token: origins, URL prefixes, patterns. Default: the page's origin.
+ * @property {(string | RegExp)[]} [apis] Who gets the token: origins, URL prefixes, patterns that match a whole origin.
+ *   Default: the page's origin.
  * @property {number} [warnMs] How long before a limit of the session `expiring` is told, milliseconds. Default: two minutes.
  * @property {Host} [host] What is taken from the browser; for tests.
  */
 
-/** @typedef {{ load: () => Grant | null | undefined, save: (grant?: Grant) => void }} Keeper `save` of nothing forgets. */
+/**
+ * `save` of nothing forgets. What either throws is reported, and the session goes on, unkept.
+ * @typedef {{ load: () => Grant | null | undefined, save: (grant?: Grant) => void }} Keeper
+ */
 
 /**
  * `created`: somebody is signed in. `refreshed`: a newer token is here. `claims-changed`: the record changed; `changed`
@@ -107,6 +111,15 @@ const MINUTE_MS = 60_000;
 /** Claims that say nothing of the person: they differ from token to token. */
 const OF_A_TOKEN = /^(iat|exp|jti|cv|pv)$/;
 
+/** What the page's own code throws is reported, and harms nothing. @param {() => unknown} theirs */
+const guarded = (theirs) => {
+  try {
+    theirs();
+  } catch (error) {
+    console.error(error);
+  }
+};
+
 /**
  * Makes the session of this page: once, at the top level of a module. It finds out by itself who is signed in.
  * @template {BaseClaims} [C=BaseClaims]
@@ -158,13 +171,7 @@ export const createRemint = (options) => {
   };
 
   const tell = (/** @type {RemintEvent<C>} */ event) => {
-    for (const listener of [...listeners]) {
-      try {
-        listener(event);
-      } catch (error) {
-        console.error(error);
-      }
-    }
+    for (const listener of [...listeners]) guarded(() => listener(event));
   };
 
   /** @param {{ type: TimelineEntry['type'] } & Record<string, unknown>} entry */
@@ -187,10 +194,11 @@ export const createRemint = (options) => {
   // --- the other tabs ---
 
   const post = (/** @type {any} */ message) => channel?.postMessage(message);
-  const share = (fresh = false) => post({ grant: { ...held, now: now() }, fresh });
+  /** @param {boolean} [fresh] */
+  const share = (fresh) => post({ grant: { ...held, now: now() }, fresh });
 
-  /** @param {any} message */
-  const hear = ({ ask, grant, fresh, ended, reason, used: by = used }) => {
+  /** @param {{ data: any }} message */
+  const hear = ({ data: { ask, grant, fresh, ended, reason, used: by = used } }) => {
     used = by;
     if (ask && held.access) share();
     if (ended && ended === snapshot.claims?.sid) end(reason, true, false);
@@ -207,6 +215,9 @@ export const createRemint = (options) => {
     });
 
   // --- what is held ---
+
+  /** @param {Grant} [grant] */
+  const keep = (grant) => guarded(() => keeper?.save(grant));
 
   /**
    * Takes what is newer, and tells of it.
@@ -227,19 +238,23 @@ export const createRemint = (options) => {
     const newer = take(held, grant, now() - grant.now);
     if (newer) news(by);
     if (!/tab$/.test(by)) share(fresh); // a renewal was shared before its lock was given back
-    keeper?.save({ ...held, now: now() });
+    keep({ ...held, now: now() });
     return newer;
   };
 
-  const news = (/** @type {MintedBy} */ by) => {
-    const access = /** @type {import('./holdings.js').Token<C>} */ (held.access);
-    const { claims, life, ends } = access;
-    const { iat = 0, cv } = claims;
-    const previous = snapshot.claims;
+  /** When to renew what is held. */
+  const due = () => {
     // From half of the life to seven tenths of it, so that many pages do not renew in step.
     const share = policy === 'fixed' ? 0 : 0.3 + 0.2 * host.Math.random();
-    const due = (/** @type {import('./holdings.js').Token} */ { life, ends }) => ends - life * share;
-    renewAt = Math.min(due(access), due((policy === 'rolling' && held.account) || access)); // an API brings only the first
+    const of = (/** @type {any} */ { life, ends }) => ends - life * share;
+    return Math.min(of(held.access), of(policy === 'rolling' ? proof() : held.access)); // an API brings only the first
+  };
+
+  const news = (/** @type {MintedBy} */ by) => {
+    const { claims, life, ends } = /** @type {import('./holdings.js').Token<C>} */ (held.access);
+    const { iat = 0, cv } = claims;
+    const previous = snapshot.claims;
+    renewAt = due();
     const times = { life_ms: life, left_ms: ends - now(), renew_in_ms: renewAt - now() };
     record({ type: 'minted', kind: opaque ? 'page' : 'access', iat, cv, by, ...times });
     become('active', claims);
@@ -270,7 +285,7 @@ export const createRemint = (options) => {
     epoch++;
     held = { now: 0 };
     used = false;
-    keeper?.save();
+    keep();
     if (over) gone.add(sid);
     if (shared) post({ ended: sid, reason });
     become('none', null);
@@ -339,12 +354,13 @@ export const createRemint = (options) => {
     return true;
   };
 
-  /** By the refresh token, the cookie, or the token that lives longest. */
+  /** The account token while it can be sent, for it alone brings the next one; an API may have put off the end of the other. */
+  const proof = () => (/** @type {any} */ (held.account)?.ends - now() > LEEWAY_MS ? held.account : held.access);
+
+  /** By the refresh token, the cookie, or a token. */
   const prove = (/** @type {boolean} */ interactive) => {
-    const { refresh, account, access } = held;
-    if (refresh) return grantOf(refresh, interactive);
-    const longest = account && account.ends > /** @type {any} */ (access).ends - LEEWAY_MS ? account : access;
-    return send('POST', '/session/renew', cookies ? '' : longest?.text, interactive ? {} : { interactive });
+    if (held.refresh) return grantOf(held.refresh, interactive);
+    return send('POST', '/session/renew', cookies ? '' : proof()?.text, interactive ? {} : { interactive });
   };
 
   /** @param {Grant} grant @param {boolean} interactive @param {(outcome: Renewal['outcome']) => void} note */
@@ -352,7 +368,7 @@ export const createRemint = (options) => {
     const before = held.access;
     if (interactive) used = false;
     if (!accept(grant, 'this-tab') && before) {
-      renewAt = now() + Math.min(Math.max(before.life / 10, 1000), MINUTE_MS);
+      renewAt = Math.max(due(), now() + Math.min(Math.max(before.life / 10, 1000), MINUTE_MS));
       note(!grant.access ? 'kept' : staler(grant.access.claims, before.claims) ? 'late' : 'repeated');
     }
     become(held.access ? 'active' : 'none');
@@ -415,12 +431,9 @@ export const createRemint = (options) => {
 
   /** @type {Remint<C>['heard']} */
   const heard = async (status, header, sent) => {
-    const text = header('Remint-Token');
-    const claims = decode(text);
-    if (claims && held.access) {
-      // It was minted while the request was on its way: all of its life is left.
-      accept({ now: now(), access: token(text ?? '', claims, now()) }, 'response-header');
-    }
+    // It was minted while the request was on its way: all of its life is left.
+    const grant = granted(now(), { access_token: header('Remint-Token') });
+    if (grant.access && held.access) accept(grant, 'response-header');
     void want(Number(header('Remint-Renew')));
     if (status !== 401 || demanded(header('WWW-Authenticate')) !== 'invalid_token') return false;
     // A token that is held no more was renewed already, for another request.
@@ -444,7 +457,7 @@ export const createRemint = (options) => {
   // --- the beginning and the end ---
 
   let channel = host.BroadcastChannel && new host.BroadcastChannel(name);
-  if (channel) channel.onmessage = ({ data }) => hear(data);
+  if (channel) channel.onmessage = hear;
 
   const dispose = () => {
     disposed = true;
@@ -470,7 +483,7 @@ export const createRemint = (options) => {
 
   const start = async () => {
     await undefined; // the page listens first
-    accept(keeper?.load() ?? held, 'storage');
+    guarded(() => accept(keeper?.load() ?? held, 'storage'));
     await (cookies ? renew(true) : peers());
     if (snapshot.status === 'loading') become('none');
     check();
@@ -492,7 +505,8 @@ export const createRemint = (options) => {
     subscribe: on,
     token: async () => {
       await core.started;
-      if (held.access?.text && held.access.ends - now() <= LEEWAY_MS) await renew(true);
+      // A clock that was set forward makes a token look over that the server keeps: it is asked once in a while, not each time.
+      if (held.access?.text && held.access.ends - now() <= LEEWAY_MS && now() >= renewAt) await renew(true);
       return held.access?.text || null;
     },
     refresh: async () => {

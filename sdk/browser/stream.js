@@ -9,6 +9,8 @@ import { backOff, retryAfter } from './wire.js';
 
 /** The server says something every 20 s; a stream that is silent for so long is dead. Milliseconds. */
 export const SILENCE_MS = 50_000;
+/** A timer that is to wait longer does not wait at all. */
+const LONGEST_MS = 2 ** 31 - 1;
 /** An event is some dozen bytes. */
 const MAX_EVENT_CHARS = 65_536;
 
@@ -43,7 +45,7 @@ const pause = (host, signal, ms) =>
       signal.removeEventListener('abort', done);
       resolve();
     };
-    const timer = host.setTimeout(done, ms);
+    const timer = host.setTimeout(done, Math.min(ms, LONGEST_MS));
     signal.addEventListener('abort', done);
     if (signal.aborted) done();
   });

@@ -5,7 +5,8 @@
 
 /**
  * A matcher of URLs. A string is an origin or a URL prefix, cut at a slash: `https://api.test/v1` covers `/v1` and
- * `/v1/me`, not `/v10`. A RegExp must match from the beginning, and at least the whole origin.
+ * `/v1/me`, not `/v10`. A RegExp must match all of the origin, `https://eu.api.test`, and sees nothing else: what it would find
+ * in a path, anybody can write there.
  * @param {(string | RegExp)[]} apis
  * @param {string | undefined} base What relative URLs are relative to; without it they match nothing.
  * @returns {(url: string) => boolean}
@@ -17,16 +18,15 @@ export const matcher = (apis, base) => {
     try {
       const { href, origin } = new URL(text, base);
       // What hides its host, as `blob:` and `https://user@host` do, is nobody's.
-      return href.startsWith(`${origin}/`) && rules.some((rule) => covers(rule, href, origin.length));
+      return href.startsWith(`${origin}/`) && rules.some((rule) => covers(rule, href, origin));
     } catch {
       return false; // the request will fail by itself
     }
   };
 };
 
-/** @param {string | RegExp} rule @param {string} href @param {number} least How much must match, from the beginning. */
-const covers = (rule, href, least) => {
-  if (typeof rule === 'string') return `${href.split(/[?#]/)[0]}/`.startsWith(rule);
-  const matched = new RegExp(`^(?:${rule.source})`, rule.flags).exec(href)?.[0] ?? '';
-  return matched.length >= least;
-};
+/** @param {string | RegExp} rule @param {string} href @param {string} origin */
+const covers = (rule, href, origin) =>
+  typeof rule === 'string'
+    ? `${href.split(/[?#]/)[0]}/`.startsWith(rule)
+    : new RegExp(`^(?:${rule.source})$`, rule.flags).test(origin);

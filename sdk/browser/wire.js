@@ -28,7 +28,7 @@
 export const TIMEOUT_MS = 10_000;
 
 /** @param {{ headers: Headers }} [answer] @returns {number} Milliseconds; 0 where it says nothing. */
-export const retryAfter = (answer) => 1000 * Number(answer?.headers.get('Retry-After')) || 0;
+export const retryAfter = (answer) => 1000 * /** @type {any} */ (answer?.headers.get('Retry-After')) || 0;
 
 /** How long to wait after so many failures, milliseconds: ever longer, up to a minute. @param {Host} host @param {number} failures */
 export const backOff = (host, failures) => Math.min(60_000, 1000 * 2 ** failures) * (0.5 + host.Math.random() / 2);
@@ -45,9 +45,7 @@ export const ask = async (host, url, init) => {
     const signal = host.AbortSignal.timeout(TIMEOUT_MS);
     const answer = await host.fetch(url, { ...init, cache: 'no-store', redirect: 'error', signal });
     return { status: answer.status, headers: answer.headers, body: Object(await answer.json().catch(() => 0)) };
-  } catch {
-    return undefined;
-  }
+  } catch {} // none came
 };
 
 /**
@@ -57,12 +55,10 @@ export const ask = async (host, url, init) => {
  */
 export const decode = (token) => {
   try {
-    const text = atob(`${token}`.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'));
+    const text = atob(/** @type {string} */ (token).split('.')[1].replace(/-/g, '+').replace(/_/g, '/'));
     const claims = JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (c) => c.charCodeAt(0))));
     return claims.sid && claims;
-  } catch {
-    return undefined;
-  }
+  } catch {} // it is none
 };
 
 /**
@@ -96,4 +92,4 @@ export const verdict = ({ body: { error, error_description: said } }) => {
  * @param {'error' | 'acr_values' | 'max_age'} name
  */
 export const challenged = (challenge, name) =>
-  new RegExp(`\\b${name}="?([^",]+)`, 'i').exec(challenge ?? '')?.[1];
+  new RegExp(`\\b${name}="?([^",]+)`, 'i').exec(/** @type {string} */ (challenge))?.[1];

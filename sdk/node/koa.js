@@ -6,8 +6,10 @@ import unless from 'koa-unless';
 import { corsHeaders } from './cors.js';
 import { beside, Door } from './door.js';
 import { RemintError } from './errors.js';
+import { demandLogin, demandScope } from './verifier.js';
 
 /** @typedef {import('koa').Context} Context */
+/** @typedef {import('./door.js').Admitted} Admitted */
 
 /**
  * @typedef {Omit<import('./door.js').DoorOptions, 'log'> & {
@@ -30,23 +32,46 @@ export function remint(options) {
   const door = new Door({ ...options, log });
   const { key = 'user', tokenKey, passthrough = false } = options;
 
+  /** As koa-jwt has it, an answer that cannot be had counts as a yes. @param {Context} ctx @param {Admitted} admitted */
+  async function revoked(ctx, { verified, token }) {
+    try {
+      return await options.isRevoked?.(ctx, verified.claims, token);
+    } catch (cause) {
+      log?.(`isRevoked failed: ${cause instanceof Error ? cause.message : cause}`);
+      return true;
+    }
+  }
+
+  /** The request, admitted; null where it passes all the same. @param {Context} ctx @param {string | null} given */
+  async function admit(ctx, given) {
+    try {
+      const admitted = await door.admit(ctx.req, given);
+      if (await revoked(ctx, admitted)) throw new RemintError('token_revoked');
+      return admitted;
+    } catch (cause) {
+      if (cause instanceof RemintError) log?.(`a request was refused: ${cause.code}`);
+      if (!passthrough) throw cause;
+      ctx.state.jwtOriginalError = cause;
+      return null;
+    }
+  }
+
   /** @param {Context} ctx @param {() => Promise<unknown>} next */
   async function middleware(ctx, next) {
-    let admitted;
     try {
-      const { verified, token } = await door.admit(ctx.req, options.getToken?.(ctx, options) || null);
-      if (await options.isRevoked?.(ctx, verified.claims, token)) throw new RemintError('token_revoked');
-      admitted = { verified, pending: door.renewed(token, verified) };
+      const admitted = await admit(ctx, options.getToken?.(ctx, options) || null);
+      if (!admitted) return await next();
+      const { verified, token } = admitted;
+      const pending = door.renewed(token, verified);
+      known.set(ctx, verified);
       ctx.state[key] = { ...verified.claims };
       ctx.state.session = session(verified.claims, door.verifier.clock.now());
       if (tokenKey) ctx.state[tokenKey] = token;
+      await next();
+      ctx.set(await beside({ verified, pending }, ctx.response.get('cache-control')));
     } catch (cause) {
-      if (cause instanceof RemintError) log?.(`a request was refused: ${cause.code}`);
-      if (!passthrough) throw cause instanceof RemintError ? thrown(cause) : cause;
-      ctx.state.jwtOriginalError = cause;
+      throw answerable(cause); // of a handler too: it may demand more of the token
     }
-    await next();
-    if (admitted) ctx.set(await beside(admitted, ctx.response.get('cache-control')));
   }
 
   const { verifier } = door;
@@ -57,11 +82,39 @@ export function remint(options) {
 /** @param {import('./token.js').Claims} claims @param {number} now */
 const session = ({ sid, cv, exp }, now) => ({ sid, cv, expiresIn: Math.max(0, Math.floor(exp - now)) });
 
-/** An error as Koa answers it, of this request alone: its headers, its text as the body. @param {RemintError} cause */
-function thrown(cause) {
+/** Whose requests these are, for {@link requireLogin} and {@link requireScope}. @type {WeakMap<Context, import('./verifier.js').Verified>} */
+const known = new WeakMap();
+
+/** A refusal as Koa answers it, of this request alone: its headers, its text as the body. @param {unknown} cause */
+function answerable(cause) {
+  if (!(cause instanceof RemintError) || Object.hasOwn(cause, 'headers')) return cause;
   const { 'content-type': _, ...headers } = cause.headers();
   const error = Object.assign(new RemintError(cause.code, { ...cause.more, text: cause.message }), { headers });
   return Object.defineProperty(error, 'originalError', { value: cause });
+}
+
+/** Demands all of these scopes, one space between: 403 `insufficient_scope`. @param {string} needed */
+export function requireScope(needed) {
+  return demanding((verified) => demandScope(verified, needed));
+}
+
+/** Demands a recent or a stronger log-in (RFC 9470). @param {{ maxAge?: number, acr?: string }} demands `maxAge` in seconds */
+export function requireLogin(demands) {
+  return demanding((verified) => demandLogin(verified, demands, Date.now() / 1000));
+}
+
+/** @param {(verified: import('./verifier.js').Verified) => void} demand */
+function demanding(demand) {
+  return async (/** @type {Context} */ ctx, /** @type {() => Promise<unknown>} */ next) => {
+    try {
+      const verified = known.get(ctx);
+      if (!verified) throw new RemintError('token_missing');
+      demand(verified);
+    } catch (cause) {
+      throw answerable(cause);
+    }
+    await next();
+  };
 }
 
 /**

@@ -13,7 +13,13 @@ import { api, listening, pages } from './api.js'
 import { launched, opened } from './chromium.js'
 import { binary, dev } from './server.js'
 
-let server, site, shop, browser, page, guard, seen
+let server, site, shop, foreign, browser, page, guard, seen
+
+/** What an API may do to a request, beside answering: refuse it whatever it shows, or send it elsewhere. */
+const MOODS = {
+  '/refuses': (answer) => answer.writeHead(401, { 'www-authenticate': 'Bearer error="invalid_token"' }).end('{}'),
+  '/redirects': (answer) => answer.writeHead(302, { location: `${foreign.origin}/landed` }).end(),
+}
 
 before(async () => {
   server = await dev()
@@ -21,7 +27,15 @@ before(async () => {
   site = await pages()
   const made = api(server, site.origin)
   ;({ guard, seen } = made)
-  shop = await listening(createServer(made.handler))
+  shop = await listening(createServer((request, answer) => {
+    const mood = MOODS[request.url]
+    if (!mood) return made.handler(request, answer)
+    allows(answer, site.origin)
+    if (request.method === 'OPTIONS') return answer.end()
+    seen.push(request.headers.authorization)
+    mood(answer)
+  }))
+  foreign = await listening(createServer(elsewhere))
   await guard.verifier.ready()
   const data = join(server.folder, 'remint-dev')
   await promisify(execFile)(binary, ['--data', data, 'client', 'create', 'page', '--policy', 'refresh', '--first-party', '--origin', site.origin, '--api', 'demo-api', '--claim', 'nickname=nickname'], { env: {} })
@@ -33,19 +47,39 @@ before(async () => {
 after(async () => {
   await browser?.close()
   guard?.verifier.close()
-  for (const one of [site, shop]) one?.close()
+  for (const one of [site, shop, foreign]) one?.close()
   await server?.stop()
 })
+
+/** Lets a page read all of an answer. */
+function allows(answer, origin) {
+  for (const [name, value] of Object.entries({ origin, headers: 'authorization', methods: 'GET' })) answer.setHeader(`access-control-allow-${name}`, value)
+  answer.setHeader('access-control-expose-headers', 'www-authenticate, remint-token, remint-renew')
+}
+
+/** An API of somebody else: what it was shown, and an answer that would start much if it were believed. */
+const shown = []
+function elsewhere(request, answer) {
+  allows(answer, '*')
+  if (request.method === 'OPTIONS') return answer.end()
+  shown.push(request.headers.authorization ?? null)
+  answer.writeHead(401, { 'www-authenticate': 'Bearer error="invalid_token"', 'remint-renew': '999' }).end('{}')
+}
 
 /** In the page: a session that hears of nothing by itself. */
 async function signIn({ issuer, api, user }) {
   const [{ createRemint }, { account }] = await Promise.all([import('/sdk/index.js'), import('/sdk/account.js')])
-  const quiet = (input, init) => (/session\/events/.test(input?.url ?? input) ? new Promise(() => {}) : fetch(input, init))
+  const quiet = (input, init) => {
+    if (/session\/events/.test(input?.url ?? input)) return new Promise(() => {})
+    if (/oauth2\/token/.test(input?.url ?? input)) window.asked += 1 // how often it has renewed
+    return fetch(input, init)
+  }
   const host = {
     fetch: quiet, AbortSignal, Date, Math, document, location, performance, setTimeout: setTimeout.bind(window), clearTimeout: clearTimeout.bind(window),
     addEventListener: addEventListener.bind(window), removeEventListener: removeEventListener.bind(window),
   }
   window.api = `${api}/me`
+  window.asked = 0
   window.remint = createRemint({ issuer, clientId: 'page', policy: 'refresh', transport: 'memory', apis: [api], host })
   await window.remint.ready
   await account(window.remint).login(user)
@@ -63,9 +97,29 @@ async function renamed(nickname) {
   while (await guard.verifier.verify(held).then(() => true, () => false)) await new Promise((go) => setTimeout(go, 10))
 }
 
-/** What an adapter does with a request of a session whose record has changed. */
-function adapts(name, script, ask) {
-  test(name, async () => {
+/** What an adapter does with a request of a session whose record has changed, and with APIs that are not to be believed. */
+function adapts(name, script, ask, { tellsRedirects = true } = {}) {
+  /** The status that the page is told, of a request to a URL. */
+  const status = (url) => page.evaluate(async ([ask, url]) => {
+    const was = window.api
+    window.api = url
+    try {
+      return (await (0, eval)(`(${ask})`)()).status
+    } catch (error) {
+      return error.status ?? error.response?.status
+    } finally {
+      window.api = was
+    }
+  }, [`${ask}`, url])
+  /** Runs it, and answers how often the session has renewed meanwhile. */
+  const renewals = async (work) => {
+    const before = await page.evaluate(() => window.asked)
+    await work()
+    await page.evaluate(() => new Promise((go) => setTimeout(go, 200)))
+    return (await page.evaluate(() => window.asked)) - before
+  }
+
+  test(`${name}: a record that changed`, async () => {
     if (script) await page.addScriptTag({ url: script })
     await renamed(`${name} one`)
     seen.length = 0
@@ -74,6 +128,27 @@ function adapts(name, script, ask) {
     seen.length = 0
     assert.deepEqual(await page.evaluate(ask), { status: 200, nickname: `${name} one` })
     assert.deepEqual(seen, [200])
+  })
+
+  test(`${name}: a refusal that lasts is the answer, after one more try`, async () => {
+    seen.length = 0
+    const renewed = await renewals(async () => assert.equal(await status(`${shop.origin}/refuses`), 401))
+    assert.ok(seen.length <= 2 && seen.every((shown) => /^Bearer ./.test(shown)), `${seen.length} requests`)
+    assert.equal(renewed, 1)
+    assert.equal(await page.evaluate(() => window.remint.status), 'active')
+  })
+
+  test(`${name}: an API that is not named gets no token, and starts nothing`, async () => {
+    shown.length = 0
+    const renewed = await renewals(async () => assert.equal(await status(`${foreign.origin}/me`), 401))
+    assert.deepEqual([shown, renewed], [[null], 0])
+  })
+
+  test(`${name}: an answer that a redirect brought from elsewhere starts nothing`, { skip: !tellsRedirects && 'nothing says where it came from' }, async () => {
+    shown.length = 0
+    const renewed = await renewals(async () => assert.equal(await status(`${shop.origin}/redirects`), 401))
+    assert.deepEqual([shown.length, renewed], [1, 0])
+    assert.equal(await page.evaluate(() => window.remint.status), 'active')
   })
 }
 
@@ -103,7 +178,7 @@ adapts('angularjs', '/angular.js', async () => {
   window.injector ??= angular.bootstrap(document.createElement('div'), [remintModule(angular, window.remint).name])
   const { status, data } = await window.injector.get('$http').get(window.api)
   return { status, ...data }
-})
+}, { tellsRedirects: false })
 
 adapts('angular', '/rxjs.js', async () => {
   const { remintInterceptor } = await import('/sdk/angular.js')
@@ -112,7 +187,7 @@ adapts('angular', '/rxjs.js', async () => {
   const request = (headers) => ({ urlWithParams: window.api, headers: new Headers(headers), clone: ({ setHeaders }) => request(setHeaders) })
   const chain = ({ urlWithParams, headers }) => from((async () => {
     const answer = await fetch(urlWithParams, { headers })
-    const event = { status: answer.status, headers: answer.headers, body: await answer.json().catch(() => null) }
+    const event = { status: answer.status, url: answer.url, headers: answer.headers, body: await answer.json().catch(() => null) }
     if (!answer.ok) throw event
     return event
   })())
@@ -142,17 +217,4 @@ test('react: under StrictMode one session, and the claims are rendered when they
   assert.ok((await page.evaluate(() => window.rendered)) < 12, 'and not again and again')
   await page.evaluate(async () => (await import('/sdk/account.js')).account(window.remint).logout())
   await page.waitForFunction(() => document.getElementById('root').textContent === 'nobody')
-})
-
-test('an API of somebody else is sent nothing, and its 401 starts nothing', async () => {
-  await page.evaluate(async ({ user }) => (await import('/sdk/account.js')).account(window.remint).login(user), { user: server.user })
-  const asked = []
-  const foreign = await listening(createServer((request, answer) => {
-    asked.push(request.headers.authorization ?? null)
-    answer.writeHead(401, { 'www-authenticate': 'Bearer error="invalid_token"', 'access-control-allow-origin': '*', 'access-control-expose-headers': '*' }).end()
-  }))
-  const status = await page.evaluate(async (url) => (await window.remint.fetch(url)).status, `${foreign.origin}/`)
-  assert.deepEqual([status, asked], [401, [null]])
-  assert.equal(await page.evaluate(() => window.remint.status), 'active')
-  foreign.close()
 })

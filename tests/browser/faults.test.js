@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 
+import { api, listening } from './api.js'
 import { launched } from './chromium.js'
 import { Person, inTurn, isRenewal, pages, pause, staged, until } from './person.js'
 import { dev } from './server.js'
@@ -28,22 +29,30 @@ const KINDS = {
   cookie: { clientId: 'cookie', policy: 'cookie', lifeMs: 12_000, dueMs: 0, cli: ['--life', '12s'] },
 }
 
+/** Nothing is due under it, so only some scenes are its own. */
+const FIXED = { fixed: { clientId: 'fixed', policy: 'fixed', lifeMs: 300_000, dueMs: 0, cli: ['--life', '5m'] } }
+
 /** For whoever takes turns: their tokens live so long that no timer comes in between. */
 const UNHURRIED = Object.fromEntries(Object.entries(KINDS).filter(([, { policy }]) => policy === 'refresh').map(([name, kind]) =>
   [name, { ...kind, clientId: `${kind.clientId}-unhurried`, cli: kind.cli.map((word) => (word === '12s' ? '5m' : word)) }]))
 
-let browser, server, site, foreignSite, stage
+let browser, server, site, foreignSite, stage, shop
 
 before(async () => {
   // Playwright turns the back/forward cache off; people have it.
   ;[browser, server, site, foreignSite] = await Promise.all([launched({ ignoreDefaultArgs: ['--disable-back-forward-cache'] }), dev({ speed: SPEED }), pages(), pages()])
-  stage = await staged(server, [...Object.values(KINDS), ...Object.values(UNHURRIED)], site.origin)
+  stage = await staged(server, [...Object.values(KINDS), ...Object.values(UNHURRIED), ...Object.values(FIXED)], site.origin)
+  const { guard, handler } = api(server, site.origin, { rolling: true })
+  shop = { guard, ...(await listening(createServer(handler))) }
+  await guard.verifier.ready()
 })
 
 after(async () => {
   await browser?.close()
   site?.close()
   foreignSite?.close()
+  shop?.guard.verifier.close()
+  shop?.close()
   await server?.stop()
 })
 
@@ -232,7 +241,50 @@ describe('faults', { concurrency: 12 }, () => {
       await person.context.setOffline(false)
       await person.endsWithin(1000, back, 'revoked')
     })
-  })
+  }, { ...KINDS, ...FIXED })
+
+  /** The person works: the page calls an API that hands out the next token, twice a second. */
+  async function works({ tabs: [tab] }, ms) {
+    const statuses = await tab.run(async ({ api, ms }) => {
+      const got = []
+      for (const until = window.now() + ms; window.now() < until; await new Promise((go) => setTimeout(go, 500))) got.push((await window.remint.fetch(api)).status)
+      return [...new Set(got)]
+    }, { api: `${shop.origin}/me`, ms })
+    assert.deepEqual(statuses, [200])
+    assert.ok((await tab.told('refreshed')).some(({ by }) => by === 'response-header'), 'a token came from the API')
+  }
+
+  scene('an API hands out the tokens, longer than any of them lives', async ({ signedIn }, kind) => {
+    const person = await signedIn({}, { apis: [shop.origin] })
+    const [tab] = person.tabs
+    await works(person, 1.6 * kind.lifeMs)
+    const from = Date.now()
+    await works(person, kind.lifeMs)
+    const renewals = person.renewals(from).length
+    assert.ok(renewals <= 6, `no storm: ${renewals} renewals in a life`)
+    assert.equal(await tab.run(() => window.account.session().then(({ sid }) => sid)), person.sid)
+    await tab.run(() => dispatchEvent(new Event('online'))) // the stream is opened anew
+    await until('it is open again', () => person.proxy.seen.some(({ path, at, status, over }) => path === '/session/events' && at > from && status === 200 && !over))
+    await person.staysAndEnds()
+  }, { rolling: KINDS.rolling })
+
+  scene('somebody signs out for whom an API has handed out tokens, longer than any of them lives', async ({ signedIn }, kind) => {
+    const person = await signedIn({}, { apis: [shop.origin] })
+    await works(person, 1.3 * kind.lifeMs)
+    assert.ok(await stage.lives(person.sid))
+    await person.tabs[0].run(() => window.account.logout())
+    assert.ok(!(await stage.lives(person.sid)), 'the server says so too')
+  }, { rolling: KINDS.rolling })
+
+  scene('somebody signs out whose page has reached nothing but such an API', async ({ signedIn }, kind) => {
+    const person = await signedIn({}, { apis: [shop.origin] })
+    person.proxy.rule(({ path }) => isRenewal(path) && { answer: { status: 503, headers: { 'content-type': 'application/json' }, body: '{}' } })
+    await works(person, 1.1 * kind.lifeMs)
+    assert.ok(await stage.lives(person.sid))
+    await person.tabs[0].run(() => window.account.logout())
+    assert.ok(person.proxy.seen.some(({ path, status }) => path === '/oauth2/revoke' && status === 200), 'by the access token')
+    assert.ok(!(await stage.lives(person.sid)), 'the server says so too')
+  }, { rolling: KINDS.rolling })
 
   scene('a page is opened from history, its token long over', async ({ signedIn }, kind) => {
     const person = await signedIn()

@@ -183,12 +183,123 @@ test('by keyboard alone: sign in, step through the picture, choose a snippet, si
   assert.match(await page.evaluate(() => document.getElementById('lifeline').shadowRoot.querySelector('[role=status]').textContent), /logged in, good until/)
   await page.focus('#as-curl')
   await page.keyboard.press('ArrowRight')
-  await page.waitForFunction(() => document.activeElement.id === 'as-Koa' && /koa-jwt/.test(document.querySelector('.snippet pre').textContent))
+  await page.waitForFunction(() => document.activeElement.id === 'as-Koa' && /@remint\/node\/koa/.test(document.querySelector('.snippet pre').textContent))
   await page.focus('#sign')
   await page.keyboard.press('Enter')
   await page.waitForFunction(() => document.querySelector('#sign').textContent === 'Sign in as Ada')
   assert.deepEqual(play.wrong, [])
   await play.close()
+})
+
+test('the end of a session stays in sight, with its reason, until there is another one', async () => {
+  const play = await playground(SIZES[1])
+  const { page } = play
+  const dead = () => page.locator('#token .dead').allInnerTexts()
+  await play.signIn('refresh')
+  await play.act('revoke')
+  assert.deepEqual(await dead(), ['The session ended: revoked. What it held is refused from now on.'])
+  assert.match(await play.claims(), /sid/)
+  await page.waitForTimeout(500) // as long as whatever was on its way
+  assert.equal((await dead()).length, 1)
+  await play.signIn('rolling')
+  assert.deepEqual(await dead(), [])
+  await play.sign()
+  assert.deepEqual(await dead(), ['The session ended: logout. What it held is refused from now on.'])
+  assert.deepEqual(play.wrong, [])
+  await play.close()
+})
+
+test('a snippet is copied as it is shown, and selected where the browser does not let a page copy', async () => {
+  const play = await playground({ ...SIZES[1], permissions: ['clipboard-read', 'clipboard-write'] })
+  const { page } = play
+  await page.click('#as-fetch')
+  await page.waitForFunction(() => /createRemint/.test(document.querySelector('.snippet pre').textContent))
+  const text = await page.locator('.snippet pre').evaluate((pre) => pre.textContent)
+  assert.ok(text.includes(remint.issuer) && !/ISSUER|POLICY|VERSION/.test(text))
+  await page.click('.copy')
+  await page.waitForFunction(() => document.querySelector('.copy').textContent === 'Copied')
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), text)
+  await page.waitForFunction(() => document.querySelector('.copy').textContent === 'Copy')
+  await page.evaluate(() => { navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError')) })
+  await page.click('.copy')
+  await page.waitForFunction(() => document.querySelector('.copy').textContent === 'Selected')
+  assert.equal(await page.evaluate(() => getSelection().toString().trim()), text.trim())
+  assert.deepEqual(play.wrong, [])
+  await play.close()
+})
+
+test('of two snippets that are on their way the one that was chosen last is shown, whichever comes last', async () => {
+  const play = await playground(SIZES[1])
+  const { page } = play
+  let late
+  await page.route('**/play/curl-cookie.sh', async (route) => {
+    await late
+    await route.continue()
+  })
+  let go
+  late = new Promise((resolve) => { go = resolve })
+  await play.signIn('cookie')
+  await play.signIn('rolling')
+  await page.waitForFunction(() => /demo-rolling/.test(document.querySelector('.snippet pre').textContent))
+  const came = page.waitForResponse('**/play/curl-cookie.sh')
+  go()
+  await (await came).finished()
+  await page.waitForTimeout(300)
+  assert.match(await page.locator('.snippet pre').innerText(), /demo-rolling/)
+  await play.close()
+})
+
+test('a second tab that does not open ends the attempt, and the next one is possible', async () => {
+  const play = await playground(SIZES[1])
+  const { page } = play
+  while (!(await play.live())) await play.signIn('cookie') // a busy machine may not hash a password in time
+  await page.route('**/play/tab.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'parent.postMessage({ type: "ready", value: false }, location.origin)' }))
+  assert.match(await play.act('tabs'), /That did not work: the second tab knows of no session/)
+  assert.ok(await page.locator('#tab-place').isHidden())
+  await page.unroute('**/play/tab.js')
+  assert.match(await play.act('tabs'), /both got the same claims/)
+  await play.close()
+})
+
+test('×60 makes 15 seconds of 15 minutes, and says so', async (t) => {
+  const own = await dev()
+  t.after(own.stop)
+  const play = await playground(SIZES[1], own)
+  const { page } = play
+  assert.match(await page.innerText('#speed-says'), /choose ×60/)
+  await page.click('#speed input[value="60"]', { force: true })
+  await page.waitForFunction(() => document.getElementById('speed-says').textContent === '15 minutes are 15 seconds' && document.querySelector('#speed input:enabled'))
+  assert.match(await page.innerText('[data-policy="rolling"] .lives'), /token 20 s/)
+  assert.match(await page.innerText('[data-policy="refresh"] .lives'), /token 5 s/)
+  assert.equal((await (await fetch(`${own.issuer}/dev/facts.json`)).json()).speed, 60)
+  assert.deepEqual(play.wrong, [])
+  await play.close()
+})
+
+test('in the dark the colours are others, and what is written can be read in both', async () => {
+  const shades = {}
+  for (const colorScheme of ['light', 'dark']) {
+    const play = await playground({ ...SIZES[1], colorScheme })
+    shades[colorScheme] = await play.page.evaluate(() => {
+      const brightness = (colour) => colour.match(/[\d.]+/g).slice(0, 3).map(Number).reduce((sum, part, at) => sum + part * [0.299, 0.587, 0.114][at], 0)
+      const behind = (element) => {
+        const { backgroundColor } = getComputedStyle(element)
+        return /rgba\(.*, 0\)|transparent/.test(backgroundColor) && element.parentElement ? behind(element.parentElement) : backgroundColor
+      }
+      return ['body', '.card', '.policy', '#sign', '.snippet pre'].map((selector) => {
+        const element = document.querySelector(selector)
+        return { selector, ink: brightness(getComputedStyle(element).color), paper: brightness(behind(element)) }
+      })
+    })
+    assert.deepEqual(play.wrong, [])
+    await play.close()
+  }
+  for (const [at, { selector, ink, paper }] of shades.light.entries()) {
+    const there = shades.dark[at]
+    assert.ok(Math.abs(ink - paper) > 90 && Math.abs(there.ink - there.paper) > 90, `${selector} can be read: ${JSON.stringify([ink, paper, there])}`)
+  }
+  const [light, dark] = [shades.light[0], shades.dark[0]]
+  assert.ok(light.paper > 200 && light.ink < 80 && dark.paper < 60 && dark.ink > 180, JSON.stringify([light, dark]))
 })
 
 test('another speed is set while the page is open, and the session begins anew with it', async () => {

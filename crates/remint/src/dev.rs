@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{DEV_MARKER, Log, LogFormat, read_master_key};
+use crate::config::{DEV_MARKER, Environment, Log, LogFormat, read_master_key};
 use crate::entropy::Entropy;
 use crate::keyring::MasterKey;
 use crate::listen::Limits;
@@ -142,7 +142,7 @@ impl Stage<'_> {
         if let Some(no_open) = greeting {
             facts::print(&facts, self.data).map_err(DevError::Listen)?;
             if !no_open {
-                open_browser(&format!("{}/play", app.settings.issuer));
+                open_browser(&Environment::of_process(), &format!("{}/play", app.settings.issuer));
             }
         }
         let mut wished = None;
@@ -273,11 +273,20 @@ async fn loopback(port: u16) -> Result<(Vec<TcpListener>, u16), DevError> {
     Err(DevError::PortTaken { port })
 }
 
-/// Best effort: somebody without a browser can read the URL.
-fn open_browser(url: &str) {
-    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+/// Best effort: somebody without a browser can read the URL. The child is waited for, so that it leaves no zombie.
+fn open_browser(environment: &Environment, url: &str) {
+    let Some(opener) = opener(environment, cfg!(target_os = "macos")) else { return };
     let mut command = std::process::Command::new(opener);
-    let _ = command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let started = command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    if let Ok(mut child) = started {
+        std::thread::spawn(move || child.wait());
+    }
+}
+
+/// What opens a URL, where there is a desktop. Without one `xdg-open` would start a browser of the terminal.
+fn opener(environment: &Environment, macos: bool) -> Option<&'static str> {
+    let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| environment.get(name).is_some());
+    if macos { Some("open") } else { desktop.then_some("xdg-open") }
 }
 
 #[cfg(test)]
@@ -298,6 +307,19 @@ mod tests {
         write_private(&own.join(DEV_MARKER), "12 7071\n").unwrap();
         assert_eq!(prepared(&own).unwrap(), Some(12));
         assert_eq!(settings_of(&own).unwrap().0.issuer.as_str(), "http://localhost:7071");
+    }
+
+    #[test]
+    fn a_browser_is_opened_where_there_is_a_desktop() {
+        let opened = |variables: &[(&str, &str)], macos| {
+            let all = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            opener(&all.collect(), macos)
+        };
+        assert_eq!(opened(&[("DISPLAY", ":0")], false), Some("xdg-open"));
+        assert_eq!(opened(&[("WAYLAND_DISPLAY", "wayland-0")], false), Some("xdg-open"));
+        assert_eq!(opened(&[], false), None);
+        assert_eq!(opened(&[("DISPLAY", ""), ("TERM", "xterm")], false), None);
+        assert_eq!(opened(&[], true), Some("open"));
     }
 
     #[tokio::test]

@@ -244,6 +244,10 @@ fn the_playground_is_in_dev_only_and_runs_no_script_from_elsewhere() {
         assert_eq!(dev.ask("GET", &format!("/play/{needed}"), "", None).0, 200, "{needed}");
     }
     assert_eq!(dev.ask("GET", "/play/dev.json", "", None).0, 404);
+    let library = format!("/sdk/{}/index.js", env!("CARGO_PKG_VERSION"));
+    let module = dev.ask("GET", &library, "", None);
+    assert!(module.0 == 200 && module.2.contains("cache-control: no-cache"), "{}", module.2);
+    assert_eq!(dev.ask("GET", &library, "If-None-Match: *\r\n", None).0, 304);
     let port = dev.host().rsplit(':').next().unwrap();
     let elsewhere = dev.ask("GET", "/play", &format!("Host: 127.0.0.1:{port}\r\n"), None);
     assert!(elsewhere.0 == 307 && elsewhere.2.contains(&format!("location: {}/play", dev.issuer)), "{}", elsewhere.2);
@@ -251,6 +255,7 @@ fn the_playground_is_in_dev_only_and_runs_no_script_from_elsewhere() {
     assert!(facts.1.contains("demo-rolling") && !facts.1.contains("secret"), "{}", facts.1);
 
     let server = place.serve();
+    assert!(ask(&server.issuer, "GET", &library, "", None).2.contains("immutable"));
     for path in ["/play", "/play/main.js", "/dev/facts.json", "/dev/role", "/dev/speed", "/dev/inbox.json"] {
         assert_eq!(ask(&server.issuer, "GET", path, "", None).0, 404, "{path}");
     }

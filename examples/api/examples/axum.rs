@@ -1,7 +1,7 @@
 //! The smallest API behind `remint dev`. Start it where `remint-dev` lies: cargo run --example axum
 
 use axum::{Json, Router, routing::get};
-use remint_guard::{Claims, Feed, RemintLayer, Verifier};
+use remint_guard::{Claims, Feed, RemintLayer, Verifier, cors};
 use serde_json::Value;
 
 #[tokio::main]
@@ -15,7 +15,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let app = Router::new()
         .route("/me", get(|Claims(me): Claims<Value>| async move { Json(me) }))
-        .layer(RemintLayer::new(verifier).rolling());
+        .layer(RemintLayer::new(verifier).rolling())
+        .layer(cors(["http://localhost:3000", "http://localhost:4200", "http://localhost:5173"])?); // pages that may call
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
     axum::serve(listener, app).await?;

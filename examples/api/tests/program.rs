@@ -136,6 +136,10 @@ async fn the_snippet_of_the_playground_answers_the_claims_where_dev_has_left_its
     };
     assert_eq!(answer.status(), 200);
     assert!(answer.text().await.unwrap().contains("countess"));
-    assert_eq!(client.get(format!("http://{free}/me")).send().await.unwrap().status(), 401);
+    // and lets the pages of the demo's origins read what it answers, a refusal too
+    let origin = "http://localhost:3000";
+    let refused = client.get(format!("http://{free}/me")).header("origin", origin).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    assert_eq!(refused.headers()["access-control-allow-origin"], origin);
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { clock } from '../clock.js';
 import { createRemint } from '../index.js';
 import { inSessionStorage } from '../storage.js';
 import { Browser } from './support/browser.js';
@@ -211,6 +212,16 @@ describe('a renewal that fails ends nothing', () => {
     });
   }
 
+  test('a time to wait that no timer can hold is no storm, of renewals and of the stream', async () => {
+    const { browser, server, signedIn } = scene({ policy: 'rolling', transport: undefined });
+    server.wire = (path) => (/renew|events/.test(path) ? { status: 429, headers: { 'Retry-After': `${40 * 86_400}` } } : {});
+    const page = await signedIn();
+    await browser.pass(HOUR);
+    assert.equal(server.counts['/session/renew'], 1);
+    assert.ok(server.counts['/session/events'] <= 61, 'once a minute, for a reader that is silent is given up');
+    assert.equal(page.remint.status, 'offline');
+  });
+
   test('it is tried ever later, at most every minute, and never before the server wishes', async () => {
     const { server, browser, signedIn } = scene();
     const page = await signedIn();
@@ -337,6 +348,163 @@ describe('log-in', () => {
       assert.equal(here.events.find(({ type }) => type === 'ended').reason, 'replaced');
     }
   });
+});
+
+describe('an API that renews the token beside its answers', () => {
+  /** Somebody under `rolling` who calls such an API every half minute, for so long. */
+  const working = async (ms) => {
+    const world = scene({ policy: 'rolling', transport: undefined, seed: 4 });
+    world.server.hands = true;
+    const page = await world.signedIn();
+    const works = async (ms) => {
+      for (const until = world.browser.time + ms; world.browser.time < until; await world.browser.pass(30 * SECOND)) {
+        assert.equal((await world.settle(page.remint.fetch('https://api.test/me'))).status, 200);
+      }
+    };
+    await works(ms);
+    return { ...world, page, works, session: world.server.sessions.get(page.remint.claims.sid) };
+  };
+  /** No page renews for a while: its requests to the server get lost, those to the API do not. */
+  const alone = (server) => (server.wire = (path) => (path === '/session/renew' ? { status: 503 } : {}));
+
+  test('is believed: its token is taken, told, shared and sent with the next request', async () => {
+    const { browser, server, open, settle, signedIn } = scene({ policy: 'rolling', transport: undefined });
+    const page = await signedIn();
+    const second = open();
+    alone(server);
+    server.hands = true;
+    await browser.pass(12 * MINUTE);
+    const before = await page.remint.token();
+    const answer = await settle(page.remint.fetch('https://api.test/me'));
+    const handed = answer.headers.get('Remint-Token');
+    assert.ok(handed && handed !== before);
+    assert.equal(await page.remint.token(), handed);
+    assert.deepEqual(page.events.filter(({ type }) => type === 'refreshed').map(({ by }) => by), ['response-header']);
+    assert.equal(page.remint.timeline().findLast(({ type }) => type === 'minted').left_ms, 20 * MINUTE);
+    await browser.pass(SECOND);
+    assert.equal(await second.remint.token(), handed);
+    const asked = page.tab.requests.length;
+    await settle(page.remint.fetch('https://api.test/me'));
+    assert.equal(page.tab.requests.slice(asked).find(({ url }) => /api\.test/.test(url)).headers.get('Authorization'), `Bearer ${handed}`);
+  });
+
+  test('what is no token of the session is not taken from it', async () => {
+    const { browser, server, settle, signedIn } = scene({ policy: 'rolling', transport: undefined });
+    const page = await signedIn();
+    const other = server.open();
+    await browser.pass(MINUTE);
+    const held = await page.remint.token();
+    for (const foreign of ['', 'x', 'a.b.c', (await other.json()).access_token]) {
+      server.api = async () => new Response('', { headers: { 'Remint-Token': foreign } });
+      await settle(page.remint.fetch('https://api.test/me'));
+      assert.equal(await page.remint.token(), held, foreign);
+    }
+  });
+
+  test('keeps the account token from nothing: it is renewed, without a storm, and the account can be spoken to', async () => {
+    const { server, settle, page, works } = await working(2 * HOUR);
+    const from = server.counts['/session/renew'];
+    await works(HOUR);
+    const renewed = server.counts['/session/renew'] - from;
+    assert.ok(renewed >= 3 && renewed <= 12, `${renewed} renewals in an hour`);
+    assert.equal((await settle(page.session())).sid, page.remint.claims.sid);
+  });
+
+  test('a change and an end elsewhere are heard after many lives, on a stream that is opened anew as well', async () => {
+    const { browser, server, page, session } = await working(2 * HOUR);
+    browser.goOffline();
+    await browser.pass(5 * SECOND);
+    browser.goOnline();
+    await browser.pass(2 * SECOND);
+    server.change({ nickname: 'countess' });
+    await browser.pass(2 * SECOND);
+    assert.equal(page.remint.claims.nickname, 'countess');
+    server.end(session, 'revoked');
+    await browser.pass(SECOND);
+    assert.equal(page.remint.status, 'none');
+    assert.equal(page.events.at(-1).reason, 'revoked');
+  });
+
+  test('a log-out ends the session at the server, where the account token has run out too', async () => {
+    const { server, settle, page, session } = await working(2 * HOUR);
+    await settle(page.logout());
+    assert.equal(session.ended, 'logout');
+    const again = await working(MINUTE);
+    alone(again.server);
+    await again.works(30 * MINUTE);
+    await assert.rejects(again.settle(again.page.session()), { code: 'invalid_token' });
+    await again.settle(again.page.logout());
+    assert.equal(again.session.ended, 'revoked', 'by the access token');
+    assert.equal(again.server.counts['/oauth2/revoke'], 1);
+  });
+
+  test('a log-out everywhere that only an access token is left for ends this session, and says that it was not all', async () => {
+    const { server, settle, page, works, session } = await working(MINUTE);
+    alone(server);
+    await works(30 * MINUTE);
+    await assert.rejects(settle(page.logout({ everywhere: true })), { code: 'invalid_token' });
+    assert.equal(session.ended, 'revoked');
+  });
+
+  test('an account token that ran out while only the API could be reached is no cause of a storm', async () => {
+    const { server, works } = await working(MINUTE);
+    alone(server);
+    await works(30 * MINUTE);
+    server.wire = () => ({});
+    const from = server.counts['/session/renew'];
+    await works(HOUR);
+    assert.ok(server.counts['/session/renew'] - from <= 12, `${server.counts['/session/renew'] - from} renewals in an hour`);
+  });
+});
+
+describe('a limit', () => {
+  test('that is near is told once, in all tabs; use by a person keeps an idle one, and nothing an absolute one', async () => {
+    for (const [cap, limits] of [['idle', { idle: 2 * 3600, absolute: 90 * 86_400 }], ['absolute', { idle: 14 * 86_400, absolute: 2 * 3600 }]]) {
+      const { browser, open, signedIn } = scene(limits);
+      const pages = [await signedIn(), open()];
+      await browser.pass(2 * HOUR - 2 * MINUTE - 10 * SECOND);
+      for (const { types } of pages) assert.ok(!types().includes('expiring'), cap);
+      await browser.pass(15 * SECOND);
+      for (const { events } of pages) {
+        const [{ inMs, ...told }, ...more] = events.filter(({ type }) => type === 'expiring');
+        assert.deepEqual([told, more], [{ type: 'expiring', cap }, []]);
+        assert.ok(inMs > 100 * SECOND && inMs < 122 * SECOND, `${inMs}`);
+      }
+      pages[0].tab.fire('pointerdown');
+      await browser.pass(3 * MINUTE);
+      for (const { remint } of pages) assert.equal(remint.status, cap === 'idle' ? 'active' : 'none', cap);
+    }
+  });
+
+  test('is told as long before as the page wishes', async () => {
+    const { browser, signedIn } = scene({ policy: 'fixed', life: 3600 });
+    const page = await signedIn({ warnMs: 10 * MINUTE });
+    await browser.pass(50 * MINUTE + 10 * SECOND);
+    const [{ inMs, cap }] = page.events.filter(({ type }) => type === 'expiring');
+    assert.ok(Math.abs(inMs - 10 * MINUTE) < 10 * SECOND, `${inMs}`);
+    assert.equal(cap, 'absolute');
+  });
+});
+
+describe('a keeper that throws', () => {
+  const full = () => {
+    throw new DOMException('full', 'QuotaExceededError');
+  };
+  for (const [name, keeper] of Object.entries({ load: { load: full, save() {} }, save: { load: () => null, save: full }, both: { load: full, save: full } })) {
+    test(`at ${name} harms nothing: the session goes on, unkept, and it is reported`, async (t) => {
+      const reported = t.mock.method(console, 'error', () => {});
+      const { browser, server, open, settle, signedIn } = scene({ policy: 'rolling', transport: undefined });
+      const page = await signedIn({ keeper });
+      const second = open();
+      await browser.pass(HOUR);
+      assert.deepEqual([page.remint.status, second.remint.status], ['active', 'active']);
+      assert.equal((await settle(page.remint.fetch('https://api.test/me'))).status, 200);
+      await settle(page.logout());
+      assert.deepEqual([page.remint.status, second.remint.status], ['none', 'none']);
+      assert.equal(server.sessions.get('sid-1').ended, 'logout');
+      assert.equal(reported.mock.calls[0].arguments[0].name, 'QuotaExceededError');
+    });
+  }
 });
 
 describe('what is newer', () => {
@@ -528,6 +696,55 @@ describe('time', () => {
       assert.ok(length > 15 && length < 32, `${length}`);
     });
   }
+
+  test('set forward by a day, then asked for a token again and again, it asks the server once in a while', async () => {
+    const { browser, server, settle, signedIn } = scene({ policy: 'rolling', transport: undefined });
+    const page = await signedIn();
+    await browser.pass(MINUTE);
+    page.tab.wallOffset = DAY;
+    const from = server.counts['/session/renew'] ?? 0;
+    for (let asked = 0; asked < 120; asked++) {
+      assert.equal(typeof (await settle(page.remint.token())), 'string');
+      await browser.pass(SECOND);
+    }
+    const renewals = (server.counts['/session/renew'] ?? 0) - from;
+    assert.ok(renewals >= 1 && renewals <= 5, `${renewals} renewals in two minutes`);
+    assert.equal(page.remint.status, 'active');
+  });
+
+  test('the clock does not gain by being looked at, however coarse those of the browser are', () => {
+    for (const [wallStep, ticksStep] of [[1, 1], [100, 100], [16, 1], [1, 100]]) {
+      let time = 1_800_000_000_000.25;
+      const coarse = (step, from) => ({ now: () => Math.floor((time - from) / step) * step });
+      const now = clock({ Date: coarse(wallStep, 0), performance: coarse(ticksStep, 1_799_999_999_933) });
+      const [began, first] = [time, now()];
+      for (let looks = 0; looks < 100_000; looks++) {
+        time += 0.7;
+        now();
+      }
+      const gained = now() - first - (time - began);
+      assert.ok(Math.abs(gained) <= wallStep + ticksStep, `${gained} ms in ${time - began} ms, by steps of ${wallStep} and ${ticksStep} ms`);
+    }
+  });
+
+  test('the clock never runs backwards, and counts on from wherever one of the two was set', () => {
+    let [wall, ticks] = [1_800_000_000_000, 5_000];
+    const now = clock({ Date: { now: () => wall }, performance: { now: () => ticks } });
+    const passes = (byWall, byTicks, counted) => {
+      const before = now();
+      [wall, ticks] = [wall + byWall, ticks + byTicks];
+      assert.equal(now() - before, counted);
+    };
+    passes(1000, 1000, 1000);
+    passes(1000 - DAY, 1000, 1000); // set back
+    passes(5000, 5000, 5000);
+    passes(2 * HOUR, 0, 2 * HOUR); // a sleep that the ticks do not count
+    passes(0, 0, 0);
+    passes(-HOUR, 0, 0); // set back a little less
+    passes(3000, 3000, 3000);
+    passes(2 * HOUR, 0, 2 * HOUR); // and another sleep
+    passes(5000, 5000, 5000);
+  });
 
   test('sleep that performance.now() does not count is seen by the other clock, and the other way round', async () => {
     for (const counts of ['Date', 'performance']) {

@@ -5,7 +5,8 @@ import { after, before, describe, it } from 'node:test';
 
 import Koa from 'koa';
 
-import { cors, remint } from '../koa.js';
+import { demandLogin, demandScope } from '../index.js';
+import { cors, remint, requireLogin, requireScope } from '../koa.js';
 import { dev, login, seconds, serving } from './dev.js';
 
 let server;
@@ -79,6 +80,17 @@ describe('what koa-jwt promises', () => {
     assert.equal(refused.headers.get('www-authenticate'), 'Bearer error="invalid_token", error_description="token revoked"');
   }));
 
+  it('takes an isRevoked that fails for a yes', scene({ isRevoked: async () => { throw new Error('the store is away'); } }, async (app) => {
+    const { access_token } = await login(server, 'demo-rolling');
+    const refused = await app.get('/', access_token);
+    assert.deepEqual([refused.status, refused.headers.get('www-authenticate')], [401, 'Bearer error="invalid_token", error_description="token revoked"']);
+  }));
+
+  it('lets no request pass whose getToken fails', scene({ passthrough: true, getToken: () => { throw new Error('a mistake'); } }, async (app) => {
+    const { access_token } = await login(server, 'demo-rolling');
+    assert.equal((await app.get('/', access_token)).status, 500);
+  }));
+
   it('throws what an application may catch, as before', scene({}, async (app) => {
     assert.deepEqual(await (await app.get('/', 'a.b.c')).json(), { mine: 401 });
   }, undefined, [async (ctx, next) => {
@@ -105,6 +117,41 @@ describe('what it adds', () => {
     assert.equal(foreign.headers.get('www-authenticate'), 'Bearer error="invalid_token", error_description="wrong audience"');
     assert.equal(foreign.headers.get('cache-control'), 'no-store');
   }));
+
+  const STEP_UP = 'Bearer error="insufficient_user_authentication", error_description="log in again, or with a stronger proof", max_age="0"';
+  const LACKS = 'Bearer error="insufficient_scope", error_description="the token lacks a scope", scope="fly"';
+  const origin = 'https://app.example';
+  /** @returns {Promise<[number, string | null, string | null]>} status, challenge, and who may read it */
+  const refusal = async (app, path, token) => {
+    const { status, headers } = await app.get(path, token, { headers: { origin } });
+    return [status, headers.get('www-authenticate'), headers.get('access-control-allow-origin')];
+  };
+
+  it('answers what a handler demands of the token as RFC 9470 and RFC 6750 say', scene({}, async (app) => {
+    const { access_token } = await login(server, 'demo-rolling');
+    while ((await app.get('/login', access_token)).status === 200) await seconds(0.2); // auth_time is a whole second
+    assert.deepEqual(await refusal(app, '/login', access_token), [401, STEP_UP, origin]);
+    assert.deepEqual(await refusal(app, '/scope', access_token), [403, LACKS, origin]);
+    assert.equal((await app.get('/bug', access_token)).status, 500);
+  }, (ctx) => {
+    const verified = { claims: ctx.state.user };
+    if (ctx.path === '/login') demandLogin(verified, { maxAge: 0 }, Date.now() / 1000);
+    if (ctx.path === '/scope') demandScope(verified, 'fly');
+    if (ctx.path === '/bug') throw new TypeError('a mistake');
+    ctx.body = 'fine';
+  }, [cors([origin])]));
+
+  it('demands a log-in or a scope by a middleware of its own, of whoever is known', scene({ key: 'other', passthrough: true }, async (app) => {
+    const { access_token } = await login(server, 'demo-rolling');
+    while ((await app.get('/login', access_token)).status === 200) await seconds(0.2);
+    assert.deepEqual(await refusal(app, '/login', access_token), [401, STEP_UP, origin]);
+    assert.deepEqual(await refusal(app, '/scope', access_token), [403, LACKS, origin]);
+    assert.deepEqual(await refusal(app, '/scope'), [401, 'Bearer', origin]);
+    assert.equal((await app.get('/recent', access_token)).status, 200);
+  }, (ctx) => {
+    const gates = { '/login': requireLogin({ maxAge: 0 }), '/recent': requireLogin({ maxAge: 300 }), '/scope': requireScope('fly') };
+    return gates[ctx.path](ctx, async () => { ctx.body = 'fine'; });
+  }, [cors([origin])]));
 
   it('refuses a session within a second of its end, and says why', scene({}, async (app) => {
     const { access_token, account_token } = await login(server, 'demo-refresh');

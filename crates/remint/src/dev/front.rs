@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::facts;
@@ -25,7 +25,18 @@ pub(super) const HEADERS: [(HeaderName, &str); 3] = [
 pub(super) fn router(public: Router, facts: &Value, port: u16) -> Router {
     let page: Arc<str> = page(facts).into();
     let front = get(move || async move { (HEADERS, page.to_string()) });
-    public.route("/", front).layer(from_fn_with_state(port, only_this_host))
+    public.route("/", front).layer(from_fn(asked_again)).layer(from_fn_with_state(port, only_this_host))
+}
+
+/// In earnest a version of the library never changes. Here it does, from one build to the next: a browser asks each time
+/// whether what it has is still the same.
+async fn asked_again(request: Request, next: Next) -> Response {
+    let library = request.uri().path().starts_with("/sdk/");
+    let mut response = next.run(request).await;
+    if library {
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    response
 }
 
 /// A page of another site that had its name point here would send that name: 421 (RFC 9110 section 15.5.20).

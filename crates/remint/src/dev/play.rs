@@ -25,8 +25,9 @@ macro_rules! files {
     };
 }
 
-/// What the page consists of, and the snippets that it shows: files that tests run as they are.
-const FILES: [(&str, &str); 20] = files![
+/// What the page consists of, and the snippets that it shows: programs that tests run as they are, and the two for pages
+/// with the blanks filled in.
+const FILES: [(&str, &str); 21] = files![
     "play.css" = "play/play.css",
     "mark.svg" = "play/mark.svg",
     "main.js" = "play/main.js",
@@ -44,6 +45,7 @@ const FILES: [(&str, &str); 20] = files![
     "curl-refresh.sh" = "play/snippets/curl-refresh.sh",
     "curl-cookie.sh" = "play/snippets/curl-cookie.sh",
     "fetch.txt" = "play/snippets/fetch.js",
+    "fetch-cookie.txt" = "play/snippets/fetch-cookie.js",
     "koa.txt" = "play/snippets/koa.js",
     "express.txt" = "play/snippets/express.js",
     "axum.rs" = "../../../../examples/api/examples/axum.rs",

@@ -1,5 +1,6 @@
 //! `GET /sdk/<version>/<file>`: the files of the browser library, byte for byte those of `sdk/browser`, so that a page
 //! needs no package and no build. Any page may import them; under a version they never change, and no other is here.
+//! In `remint dev`, where one version is many builds, `dev::front` has browsers ask each time.
 
 use std::sync::LazyLock;
 

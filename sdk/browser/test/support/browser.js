@@ -28,7 +28,8 @@ export class Browser {
 
   later(call, ms, tab) {
     const id = ++this.#last;
-    this.#timers.set(id, { at: this.time + Math.max(0, ms || 0), call, tab });
+    const wait = ms > 2 ** 31 - 1 ? 1 : Math.max(0, ms || 0); // as browsers do
+    this.#timers.set(id, { at: this.time + wait, call, tab });
     return id;
   }
 

@@ -19,6 +19,8 @@ export class Server {
   jar = new Map();
   counts = {};
   #sids = 0;
+  /** Whether the API hands out the next token past half of a token's life (`Remint-Token`), as the guards do with `rolling`. */
+  hands = false;
   /** A test's hold on the wire: `(path, request) => { delay?, lose?: 'request' | 'answer', status?, headers? }`. */
   wire = () => ({});
 
@@ -59,7 +61,8 @@ export class Server {
     if (!token) return new Response('', { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } });
     if (!session || session.ended || held.exp * 1000 <= this.now()) return refusal('session ended or token expired');
     if (held.cv < this.user.cv) return refusal('stale claims', { 'Remint-Renew': String(this.user.cv) });
-    return Response.json(held);
+    const next = this.hands && this.renew(session, token, true);
+    return Response.json(held, { headers: next && next.status === 200 ? { 'Remint-Token': (await next.json()).access_token } : {} });
   };
 
   now() {
@@ -74,6 +77,11 @@ export class Server {
     if (path === '/session' && request.method === 'POST') return this.open(bearer);
     if (path === '/oauth2/token') return this.refresh(body.refresh_token, body.interactive !== 'false', body.resource);
     if (path === '/session/renew' && this.policy === 'refresh') return cookie ? this.refresh(cookie, body.interactive !== false) : unauthorized();
+    if (path === '/oauth2/revoke') {
+      const shown = this.known(body.token);
+      if (shown) this.end(shown, 'revoked');
+      return new Response('');
+    }
     const session = this.known(bearer ?? cookie);
     if (!session) return bearer ?? cookie ? refused(401, 'invalid_token', bearer ? 'the token has expired' : 'the session cookie is not valid') : unauthorized();
     const over = this.over(session);
@@ -84,7 +92,7 @@ export class Server {
     }
     if (over) return refused(401, 'invalid_token', over);
     if (path === '/session/renew') return this.renew(session, bearer, body.interactive !== false);
-    if (path === '/session/events') return this.stream(session, bearer);
+    if (path === '/session/events') return this.stream(session);
     if (path === '/session') return Response.json({ sid: session.sid, idle_expires_at: session.idleAt / 1000, expires_at: session.absoluteAt / 1000 });
     if (path === '/account') {
       this.change(body);
@@ -186,8 +194,8 @@ export class Server {
     return refused(status, error, 'session ended: theft');
   }
 
-  /** Eight streams of a session at most; one ends with the session, and with the token that opened it. */
-  stream(session, bearer) {
+  /** Eight streams of a session at most; one ends with the session, and outlives the token that opened it. */
+  stream(session) {
     if ([...this.streams].filter(({ sid }) => sid === session.sid).length >= 8) {
       return Response.json({ error: 'too_many_requests' }, { status: 429, headers: { 'Retry-After': '30' } });
     }
@@ -206,7 +214,6 @@ export class Server {
     const beat = () => {
       if (!this.streams.has(entry)) return;
       if (this.over(session)) return ended('expired');
-      if (bearer && payload(bearer).exp * 1000 <= this.now()) return close();
       write(':\n\n');
       this.browser.later(beat, 20_000);
     };

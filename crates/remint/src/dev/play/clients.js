@@ -21,6 +21,9 @@ import { Wire } from './wire.js';
  * @property {{ window: number }} timing In seconds.
  */
 
+/** How long the second tab may take for whatever it does, milliseconds. */
+const FRAME_MS = 30_000;
+
 /** @returns {Promise<Facts>} */
 export const facts = async () => (await fetch('/dev/facts.json', { cache: 'no-store' })).json();
 
@@ -170,19 +173,25 @@ export async function secondTab(place, policy) {
   const frame = document.createElement('iframe');
   frame.src = `/play/tab.html?${policy}`;
   frame.title = 'A second tab';
+  const close = () => {
+    place.hidden = true;
+    frame.remove();
+  };
   place.replaceChildren(frame);
   place.hidden = false;
-  await said(frame, 'ready');
+  try {
+    if (!(await said(frame, 'ready'))) throw new Error('the second tab knows of no session');
+  } catch (error) {
+    close();
+    throw error;
+  }
   return {
     renew() {
       const renewed = said(frame, 'renewed');
       frame.contentWindow?.postMessage('renew', location.origin);
       return renewed;
     },
-    close() {
-      place.hidden = true;
-      frame.remove();
-    },
+    close,
   };
 }
 
@@ -208,14 +217,19 @@ async function fingerprint(text) {
   return [...digest.slice(0, 4)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** @param {HTMLIFrameElement} frame @param {string} type @returns {Promise<any>} */
+/** What the frame says next of a type; it is not waited for longer than half a minute. @param {HTMLIFrameElement} frame @param {string} type @returns {Promise<any>} */
 function said(frame, type) {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
+    const over = (/** @type {() => void} */ settle) => {
+      removeEventListener('message', listener);
+      clearTimeout(timer);
+      settle();
+    };
     const listener = (/** @type {MessageEvent} */ event) => {
       if (event.origin !== location.origin || event.source !== frame.contentWindow || event.data.type !== type) return;
-      removeEventListener('message', listener);
-      resolve(event.data.value);
+      over(() => resolve(event.data.value));
     };
+    const timer = setTimeout(() => over(() => reject(new Error('waited for the second tab, in vain'))), FRAME_MS);
     addEventListener('message', listener);
   });
 }

@@ -244,7 +244,9 @@ class Playground {
     }
     by('speed-says').textContent = stage.facts.speed === 1 ? 'A token lives for minutes: choose ×60 to watch it' : `15 minutes are ${Math.round(900 / stage.facts.speed)} seconds`;
     this.#snippets.policy = stage.policy;
-    stage.session?.held().then((held) => this.#card.show(held), () => {});
+    const { session } = stage;
+    // What was asked for before the session ended, or another began, is not shown any more.
+    session?.held().then((held) => (!held || (session.live && session === stage.session)) && this.#card.show(held), () => {});
   }
 
   /** @param {import('./acts.js').Act} act */

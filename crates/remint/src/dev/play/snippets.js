@@ -7,20 +7,31 @@ import { VERSION } from './library.js';
 /** @import { Policy } from './main.js' */
 
 const CALL = 'Any language: what goes over the wire.';
-const GUARD = 'An API that checks the token by itself, with no call per request. Start it where the folder remint-dev lies, and send it the token.';
-/** @type {{ name: string, about: string, file(policy: Policy): string }[]} */
+const GUARD = 'An API that checks the token by itself, with no call per request, hears of endings by the feed and re-mints rolling tokens. Start it where the folder remint-dev lies.';
+const PAGE = 'A page on localhost:3000, 4200 or 5173, with one of the APIs of this list.';
+const OWN_PAGE = 'A page that the API serves itself, with Koa or Express of this list.';
+/** @type {{ name: string, about(policy: Policy): string, file(policy: Policy): string }[]} */
 const KINDS = [
-  { name: 'curl', about: CALL, file: (policy) => `curl-${policy}.sh` },
-  { name: 'Koa', about: GUARD, file: () => 'koa.txt' },
-  { name: 'Express', about: GUARD, file: () => 'express.txt' },
-  { name: 'axum', about: `${GUARD} It hears of endings by the feed, and re-mints rolling tokens.`, file: () => 'axum.rs' },
-  { name: 'fetch', about: 'A page on localhost:3000, 4200, 5173 or 8080, with the API above.', file: () => 'fetch.txt' },
+  { name: 'curl', about: () => CALL, file: (policy) => `curl-${policy}.sh` },
+  { name: 'Koa', about: () => GUARD, file: () => 'koa.txt' },
+  { name: 'Express', about: () => GUARD, file: () => 'express.txt' },
+  { name: 'axum', about: () => GUARD, file: () => 'axum.rs' },
+  { name: 'fetch', about: (policy) => (policy === 'cookie' ? OWN_PAGE : PAGE), file: (policy) => (policy === 'cookie' ? 'fetch-cookie.txt' : 'fetch.txt') },
 ];
+
+/** A text as the server has it. @param {string} name @returns {Promise<string>} */
+async function fetched(name) {
+  const answer = await fetch(`/play/${name}`);
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return answer.text();
+}
 
 export class Snippets {
   /** @type {Policy} */
   #policy = 'rolling';
   #chosen = 0;
+  /** Rises with every choice: a text that was asked for before comes too late. */
+  #choices = 0;
   #about = h('p');
   #text = h('pre', { tabindex: 0 });
   #copy = h('button', { type: 'button', class: 'copy' }, 'Copy');
@@ -52,6 +63,7 @@ export class Snippets {
 
   /** @param {number} index */
   async #choose(index) {
+    const [choice, policy] = [++this.#choices, this.#policy];
     this.#chosen = index;
     this.#tabs.forEach((tab, at) => {
       set(tab, 'aria-selected', String(at === index));
@@ -60,11 +72,11 @@ export class Snippets {
     const { name, about, file } = KINDS[index];
     set(this.#panel, 'aria-labelledby', `as-${name}`);
     set(this.#text, 'aria-label', `${name} snippet`);
-    this.#about.textContent = about;
-    const text = await (await fetch(`/play/${file(this.#policy)}`)).text();
-    if (index !== this.#chosen) return;
+    this.#about.textContent = about(policy);
+    const text = await fetched(file(policy)).catch(() => 'The server did not answer. Choose it once more.');
+    if (choice !== this.#choices) return;
     this.#text.textContent = name !== 'fetch' ? text : text.replaceAll('ISSUER', this.facts.issuer)
-      .replaceAll('POLICY', this.#policy).replaceAll('VERSION', VERSION);
+      .replaceAll('POLICY', policy).replaceAll('VERSION', VERSION);
   }
 
   /** Arrow keys go from one to the next. @param {KeyboardEvent} event */
@@ -76,9 +88,15 @@ export class Snippets {
     this.#tabs[next].focus();
   }
 
+  /** Where the browser does not let a page write to the clipboard, the text is selected for the person to copy. */
   async #copied() {
-    await navigator.clipboard.writeText(this.#text.textContent ?? '');
-    this.#copy.textContent = 'Copied';
+    try {
+      await navigator.clipboard.writeText(this.#text.textContent ?? '');
+      this.#copy.textContent = 'Copied';
+    } catch {
+      getSelection()?.selectAllChildren(this.#text);
+      this.#copy.textContent = 'Selected';
+    }
     setTimeout(() => { this.#copy.textContent = 'Copy'; }, 1500);
   }
 }

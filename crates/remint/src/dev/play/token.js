@@ -42,10 +42,13 @@ export class TokenCard {
   /** As text, so that nothing is made anew while nothing changes. */
   #shown = '';
 
-  /** The session is over: what is shown is good for nothing any more. @param {string} reason */
+  /** Whether what is shown is of a session that is over. */
+  #over = false;
+
+  /** The session is over: what is shown is good for nothing any more, and stays until there is another. @param {string} reason */
   end(reason) {
-    if (!this.#shown || this.#shown === 'null') return;
-    this.#shown = '';
+    if (this.#over || !this.#shown || this.#shown === 'null') return;
+    this.#over = true;
     this.#place.prepend(h('p', { class: 'dead' }, `The session ended: ${reason}. What it held is refused from now on.`));
   }
 
@@ -58,8 +61,9 @@ export class TokenCard {
   /** @param {Held | null} held */
   show(held) {
     const told = JSON.stringify(held);
-    if (told === this.#shown) return;
+    if (told === this.#shown || (this.#over && !held)) return;
     this.#shown = told;
+    this.#over = false;
     if (!held) {
       this.#before = {};
       this.#changed.clear();

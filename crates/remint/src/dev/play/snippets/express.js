@@ -1,16 +1,17 @@
-// npm install express express-jwt jwks-rsa. Any JWT library will do: the tokens are those of RFC 9068.
+// npm install express @remint/node. Any JWT library will do as well: the tokens are those of RFC 9068.
 import { readFileSync } from 'node:fs';
 import express from 'express';
-import { expressjwt } from 'express-jwt';
-import jwks from 'jwks-rsa';
+import { cors, remint } from '@remint/node/express';
 
-const { issuer } = JSON.parse(readFileSync('remint-dev/dev.json', 'utf8'));
+const { issuer, apis: [api] } = JSON.parse(readFileSync('remint-dev/dev.json', 'utf8'));
 const app = express();
-app.use(expressjwt({
-  secret: jwks.expressJwtSecret({ jwksUri: `${issuer}/oauth2/jwks`, cache: true }),
+app.use(cors(['http://localhost:3000', 'http://localhost:4200', 'http://localhost:5173'])); // pages that may call
+app.use(remint({
   issuer,
-  audience: 'demo-api',
-  algorithms: ['ES256'],
+  audience: api.audience,
+  credential: { id: api.client_id, secret: api.client_secret }, // with it, ends and changes are heard within a second
+  rolling: true, // past half of its life a token gets a successor beside the answer
+  cookie: '__Host-remint-session-demo-cookie', // under the policy cookie: of the pages of this server itself
 }));
 app.get('/me', (req, res) => {
   res.json(req.auth); // the claims, verified

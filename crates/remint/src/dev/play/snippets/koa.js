@@ -1,16 +1,17 @@
-// npm install koa koa-jwt jwks-rsa. Any JWT library will do: the tokens are those of RFC 9068.
+// npm install koa @remint/node. Any JWT library will do as well: the tokens are those of RFC 9068.
 import { readFileSync } from 'node:fs';
 import Koa from 'koa';
-import jwt from 'koa-jwt';
-import jwks from 'jwks-rsa';
+import { cors, remint } from '@remint/node/koa';
 
-const { issuer } = JSON.parse(readFileSync('remint-dev/dev.json', 'utf8'));
+const { issuer, apis: [api] } = JSON.parse(readFileSync('remint-dev/dev.json', 'utf8'));
 const app = new Koa();
-app.use(jwt({
-  secret: jwks.koaJwtSecret({ jwksUri: `${issuer}/oauth2/jwks`, cache: true }),
+app.use(cors(['http://localhost:3000', 'http://localhost:4200', 'http://localhost:5173'])); // pages that may call
+app.use(remint({
   issuer,
-  audience: 'demo-api',
-  algorithms: ['ES256'],
+  audience: api.audience,
+  credential: { id: api.client_id, secret: api.client_secret }, // with it, ends and changes are heard within a second
+  rolling: true, // past half of its life a token gets a successor beside the answer
+  cookie: '__Host-remint-session-demo-cookie', // under the policy cookie: of the pages of this server itself
 }));
 app.use((ctx) => {
   ctx.body = ctx.state.user; // the claims, verified
