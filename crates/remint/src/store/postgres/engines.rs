@@ -58,6 +58,11 @@ const FORBIDDEN: &[&str] = &[
     "MERGE",
 ];
 
+/// What does not ask while requests are answered: SQLite's, this test, and what changes the schema or works alone on a database
+/// at an operator's word, which may lock what it likes.
+const NOT_SERVING: &[&str] =
+    &["sqlite.rs", "migrate.rs", "engines.rs", "schema.rs", "raise.rs", "alone.rs", "transfer.rs"];
+
 /// What a string must have one of to be taken for a piece of SQL. Ours is written with capital keywords.
 const KEYWORDS: &[&str] = &[
     "SELECT", "FROM", "WHERE", "INSERT", "UPDATE", "DELETE", "BEGIN", "COMMIT", "ROLLBACK", "CREATE", "ORDER", "UNNEST",
@@ -86,7 +91,7 @@ fn statements() -> Vec<(String, String)> {
     let mut all = Vec::new();
     for file in files.into_iter().flatten() {
         let name = file.file_name().into_string().unwrap();
-        if name.ends_with(".rs") && !["sqlite.rs", "migrate.rs", "engines.rs"].contains(&name.as_str()) {
+        if name.ends_with(".rs") && !NOT_SERVING.contains(&name.as_str()) {
             let strings = strings(&fs::read_to_string(file.path()).unwrap());
             let sql = strings.into_iter().filter(|text| KEYWORDS.iter().any(|keyword| says(text, keyword)));
             all.extend(sql.map(|text| (name.clone(), text)));
