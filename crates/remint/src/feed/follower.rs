@@ -15,9 +15,9 @@ use remint_core::time::Timestamp;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
-use super::{BATCH, Batch, Hub};
+use super::{BATCH, Batch, Hub, Next, after};
 use crate::clock::Stopwatch;
-use crate::store::{ApiById, BeforeCommit, FeedAfter, FeedAlive, FeedAt, FeedHead, Store, StoreError};
+use crate::store::{ApiById, BeforeCommit, FeedAlive, FeedAt, FeedHead, Store, StoreError};
 
 /// What a follower needs beside the hub.
 #[derive(Debug)]
@@ -121,7 +121,11 @@ impl Follower {
                 continue;
             }
             match self.stage {
-                Stage::Past(_) | Stage::Behind => self.read_on().await.inspect_err(unreadable).ok()?,
+                Stage::Past(_) | Stage::Behind => {
+                    if !self.read_on().await.inspect_err(unreadable).ok()? {
+                        return None; // it comes back with its place, and hears that this is another history
+                    }
+                }
                 Stage::Live => tokio::select! {
                     () = tokio::time::sleep(left) => {} // the heartbeat is due
                     _ = self.history.changed() => return None,
@@ -152,8 +156,8 @@ impl Follower {
         }
     }
 
-    /// Reads the table once.
-    async fn read_on(&mut self) -> Result<(), StoreError> {
+    /// Reads the table once; false where its place is none of this history.
+    async fn read_on(&mut self) -> Result<bool, StoreError> {
         if let Stage::Past(past) = &mut self.stage {
             let end = self.place;
             let entries = self.store.read(FeedAlive { after: past.after, until: end.seq, limit: BATCH }).await?;
@@ -167,13 +171,14 @@ impl Follower {
                     self.stage = Stage::Behind;
                 }
             }
-            return Ok(());
+            return Ok(true);
         }
-        match Batch::of(self.store.read(FeedAfter { seq: self.place.seq, limit: BATCH }).await?) {
-            Some(batch) => self.tell(&batch),
-            None => self.stage = Stage::Live,
+        match after(&self.store, self.place).await? {
+            Next::Batch(batch) => self.tell(&batch),
+            Next::Nothing => self.stage = Stage::Live,
+            Next::OfAnotherHistory => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 
     fn tell(&mut self, batch: &Batch) {

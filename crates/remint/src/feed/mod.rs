@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, watch};
 pub use follower::{Follower, Terms};
 pub use page::{Places, Watcher};
 
-use crate::store::{FeedAfter, FeedEntry, FeedHead, Store, StoreError};
+use crate::store::{FeedAfter, FeedAt, FeedEntry, FeedHead, Store, StoreError};
 
 /// How many events are read at once, and how many batches a follower may fall behind before it reads the table.
 const BATCH: usize = 256;
@@ -86,7 +86,10 @@ impl Pump {
         loop {
             let read = match found.has_changed() {
                 Ok(false) => self.tell().await,
-                Ok(true) => self.begin_anew(&mut found).await,
+                Ok(true) => {
+                    found.mark_unchanged();
+                    self.begin_anew().await
+                }
                 Err(_) => return,
             };
             match read {
@@ -106,8 +109,12 @@ impl Pump {
 
     /// Tells what is new; false where nothing is.
     async fn tell(&self) -> Result<bool, StoreError> {
-        let seq = self.newest.borrow().seq;
-        let Some(batch) = Batch::of(self.store.read(FeedAfter { seq, limit: BATCH }).await?) else { return Ok(false) };
+        let place = *self.newest.borrow();
+        let batch = match after(&self.store, place).await? {
+            Next::Nothing => return Ok(false),
+            Next::Batch(batch) => batch,
+            Next::OfAnotherHistory => return self.begin_anew().await,
+        };
         self.newest.send_replace(batch.cursor);
         drop(self.batches.send(Arc::new(batch))); // nobody follows: nobody is told
         Ok(true)
@@ -115,14 +122,33 @@ impl Pump {
 
     /// From the head of the feed as it is now. Whoever follows is sent away, and comes back with the place that it knows:
     /// where that is none of this history any more, it gets a snapshot.
-    async fn begin_anew(&self, found: &mut watch::Receiver<u64>) -> Result<bool, StoreError> {
+    async fn begin_anew(&self) -> Result<bool, StoreError> {
         let head = self.store.read(FeedHead).await?;
-        found.mark_unchanged();
         self.newest.send_replace(head);
         self.history.send_modify(|times| *times += 1);
         tracing::info!(seq = head.seq, "the store was lost and found: whoever follows the feed comes back");
         Ok(true)
     }
+}
+
+/// What stands behind a place.
+enum Next {
+    Nothing,
+    Batch(Batch),
+    /// The place is none of this history: another database answers than before, which lacks what was told.
+    OfAnotherHistory,
+}
+
+/// What stands behind `place`: events that follow on it by the chain, or where some between are forgotten, on what stands
+/// there now.
+async fn after(store: &Store, place: Cursor) -> Result<Next, StoreError> {
+    let entries = store.read(FeedAfter { seq: place.seq, limit: BATCH }).await?;
+    let follows = match entries.first() {
+        None => return Ok(Next::Nothing),
+        Some(first) if first.cursor.seq == place.seq + 1 => place.chain.then(&first.text) == first.cursor.chain,
+        Some(_) => store.read(FeedAt(place.seq)).await?.is_none_or(|there| there == place),
+    };
+    Ok(Batch::of(entries).filter(|_| follows).map_or(Next::OfAnotherHistory, Next::Batch))
 }
 
 const RETRY: std::time::Duration = std::time::Duration::from_millis(100);

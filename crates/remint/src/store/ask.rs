@@ -640,8 +640,7 @@ pub struct FeedAfter {
 
 impl Question for FeedAfter {
     type Answer = Vec<FeedEntry>;
-    const ONE_STATEMENT: bool = true;
-    const SCAN: bool = true;
+    const ONE_STATEMENT: bool = true; // of a few rows by their key: an ending must not wait behind somebody's list
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         let sql = "SELECT seq, chain, event, concerns, at, forget_after FROM feed WHERE seq > $1 ORDER BY seq LIMIT $2";

@@ -77,9 +77,12 @@ impl<Q: Question> Asked for Asking<Q> {
     }
 
     fn ask(self: Box<Self>, reader: &mut Reader<'_>) -> Answered {
+        if self.answer.is_closed() {
+            return Answered::Over; // a caller that went away needs no answer
+        }
         match self.question.ask(reader) {
             Ok(found) => {
-                let _ = self.answer.send(Ok(found)); // a caller that went away needs no answer
+                let _ = self.answer.send(Ok(found)); // as above
                 Answered::Over
             }
             Err(error) => Answered::Failed(self, error),

@@ -21,7 +21,8 @@ const BETWEEN: Duration = Duration::from_millis(250);
 /// Who else is connected, by the names that they gave.
 const OTHERS: &str = "SELECT COALESCE(STRING_AGG(named, ', '), '') FROM ( \
       SELECT COUNT(*) || ' as ' || COALESCE(NULLIF(application_name, ''), '(unnamed)') AS named FROM pg_stat_activity \
-      WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' \
+      WHERE datname = current_database() AND pid <> pg_backend_pid() \
+        AND COALESCE(backend_type, 'client backend') = 'client backend' AND usesysid IS NOT NULL \
       GROUP BY application_name ORDER BY application_name) AS others";
 
 /// A database with nobody else at it.

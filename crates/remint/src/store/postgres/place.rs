@@ -124,6 +124,14 @@ pub(in crate::store) fn config(url: &str) -> Result<Config, String> {
         Some(source) => source.to_string(),
         None => "it is no URL of PostgreSQL".to_owned(),
     })?;
+    let holds_at = |name: Option<&str>| name.is_some_and(|name| name.contains('@'));
+    let hosts = config.get_hosts().iter().map(|host| match host {
+        Host::Tcp(name) => Some(name.as_str()),
+        Host::Unix(_) => None,
+    });
+    if hosts.chain([config.get_dbname()]).any(holds_at) {
+        return Err("an @ in its password is taken for the end of it: write it as %40".to_owned());
+    }
     if !says_sslmode(url) {
         config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
     }
@@ -228,6 +236,10 @@ mod tests {
         for url in ["postgres://u:hunter2@h/d?sslmode=maybe", "postgres://u:hunter2@h/d?sslrootcert=ca.pem"] {
             let wrong = config(url).unwrap_err();
             assert!(wrong.contains("ssl") && !wrong.contains("hunter2"), "{wrong}");
+        }
+        for url in ["postgres://u:p@hunter2@h/d", "postgres://u:p@h/hunter2@h/d"] {
+            let wrong = config(url).unwrap_err();
+            assert!(wrong.contains("%40") && !wrong.contains("hunter2"), "{wrong}");
         }
     }
 

@@ -114,6 +114,7 @@ impl Session {
     pub(super) fn leave(&self) {
         self.fetched.borrow_mut().clear();
         let left = match self.scope.replace(Scope::None) {
+            _ if self.is_broken() => Ok(()), // nobody would answer
             Scope::Snapshot(_) | Scope::Writing => self.run(self.client.batch_execute("ROLLBACK")),
             Scope::None | Scope::One { .. } | Scope::ToBegin => Ok(()),
         };

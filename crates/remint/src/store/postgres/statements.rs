@@ -72,6 +72,8 @@ enum Locked {
 /// Locks what a batch needs, and tells the batch what is there.
 pub(super) fn locked<'a>(session: &Session, needs: &Needs<'a>) -> Result<Batch<'a>, Trouble> {
     let (written, expected) = (by_table(&needs.written), by_table(&needs.expected));
+    // In one statement, and so in one order: in two, two nodes could each hold what the other one waits for.
+    let both: Vec<_> = written.iter().zip(&expected).map(|(written, expected)| together(written, expected)).collect();
     let texts = |set: &HashSet<&'a str>| -> Values<'a> {
         let mut all: Vec<_> = set.iter().map(|text| vec![Param::text(text)]).collect();
         all.sort_unstable_by(|a, b| ordered(&a[0], &b[0]));
@@ -85,10 +87,9 @@ pub(super) fn locked<'a>(session: &Session, needs: &Needs<'a>) -> Result<Batch<'
     };
     for (i, bulk) in TABLES.iter().enumerate() {
         let first = bulk.kinds[bulk.kinds.len() - bulk.keys];
-        for (sql, keys) in [(&bulk.lock, &written[i]), (&bulk.share, &expected[i])] {
-            if !keys.is_empty() {
-                ask(Locked::Rows(i), sql.as_str(), first, keys);
-            }
+        let (sql, keys) = if written[i].is_empty() { (&bulk.share, &expected[i]) } else { (&bulk.lock, &both[i]) };
+        if !keys.is_empty() {
+            ask(Locked::Rows(i), sql.as_str(), first, keys);
         }
         if i == APIS && !audiences.is_empty() {
             ask(Locked::Audiences, AUDIENCES, Text, &audiences);
@@ -140,6 +141,13 @@ fn by_table(keys: &HashSet<RowKey>) -> Vec<Values<'_>> {
         all[table(key)].push(rows::key(key));
     }
     all.iter_mut().for_each(|keys| keys.sort_unstable_by(|a, b| ordered(&a[0], &b[0])));
+    all
+}
+
+/// The keys of one table, in order.
+fn together<'a>(some: &Values<'a>, others: &Values<'a>) -> Values<'a> {
+    let mut all = [some.as_slice(), others.as_slice()].concat();
+    all.sort_unstable_by(|a, b| ordered(&a[0], &b[0]));
     all
 }
 

@@ -135,6 +135,10 @@ impl Writer {
         let mut reader = Reader { source: Source::Postgres(session), documents: &self.documents };
         let mut failed = Vec::new();
         for question in questions {
+            if session.is_broken() {
+                failed.push((question, Trouble::silent().into())); // each would wait as long as the first
+                continue;
+            }
             match question.ask(&mut reader) {
                 Answered::Over => {}
                 Answered::Commit(changes) => wanted.push(changes),
@@ -166,8 +170,11 @@ impl Writer {
                     return batch.into_iter().for_each(|wanted| self.commit(vec![wanted]));
                 }
                 Err(trouble) => {
+                    let refused = matches!(trouble, Trouble::Refused(_));
                     let error = StoreError::from(trouble);
-                    self.queue.failed(&error);
+                    if !refused {
+                        self.queue.failed(&error); // a value that the database refuses is no loss of it
+                    }
                     tracing::error!(%error, members = batch.len(), "a batch of commits failed");
                     return batch.into_iter().for_each(|wanted| (wanted.answer)(Err(error.clone())));
                 }

@@ -13,7 +13,9 @@ use crate::store::postgres::{AGE, Alone, Column, Kind, Session, Trouble, field, 
 use crate::store::record::Param;
 
 const TABLES: &str = "SELECT table_name::TEXT FROM information_schema.tables WHERE table_schema = current_schema() \
-                      AND table_type = 'BASE TABLE'";
+                      AND table_type = 'BASE TABLE' \
+                     AND NOT EXISTS (SELECT 1 FROM pg_class AS r JOIN pg_namespace AS n ON n.oid = r.relnamespace \
+        WHERE n.nspname = tables.table_schema AND r.relname = tables.table_name AND r.relispartition)";
 
 const COLUMNS: &str = "SELECT c.table_name::TEXT, c.column_name::TEXT, c.data_type::TEXT, \
       CASE WHEN k.column_name IS NULL THEN '' ELSE 'key' END \
@@ -24,7 +26,9 @@ const COLUMNS: &str = "SELECT c.table_name::TEXT, c.column_name::TEXT, c.data_ty
         USING (constraint_schema, constraint_name, table_schema, table_name)) \
       ON t.constraint_type = 'PRIMARY KEY' AND k.table_schema = c.table_schema AND k.table_name = c.table_name \
         AND k.column_name = c.column_name \
-    WHERE c.table_schema = current_schema() ORDER BY 1, 2";
+    WHERE c.table_schema = current_schema() \
+      AND NOT EXISTS (SELECT 1 FROM pg_class AS r JOIN pg_namespace AS n ON n.oid = r.relnamespace \
+        WHERE n.nspname = c.table_schema AND r.relname = c.table_name AND r.relispartition) ORDER BY 1, 2";
 
 /// Columns that the database numbers: it goes on behind what was moved.
 const NUMBERED: &str = "SELECT 'SELECT setval(pg_get_serial_sequence(''' || table_name || ''', ''' || column_name || \
