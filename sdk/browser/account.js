@@ -57,8 +57,9 @@ export const account = (remint) => {
   /** Tells the server. @param {boolean} everywhere @param {import('./holdings.js').Grant} grant @returns {Promise<void>} */
   const leave = async (everywhere, { access, account, refresh }) => {
     const renewable = policy === 'refresh';
-    // An API may have kept the session alive, with its access token, beyond the account token.
-    const outlived = !renewable && access?.text && lives(core, access) && !lives(core, account);
+    // An API may have kept the session alive, with its access token, beyond the account token. Whether that one still lives
+    // is the server's to say: to revoke a dead one does no harm.
+    const outlived = !renewable && access?.text && !lives(core, account);
     if (outlived) await revoke(access.text);
     if (outlived && !everywhere) return;
     let token = renewable && !lives(core, account) ? '' : account?.text;
@@ -69,8 +70,9 @@ export const account = (remint) => {
     }
     if (token || !renewable) answer = await core.send('DELETE', `/session${everywhere ? '?everywhere=true' : ''}`, token);
     const over = answer && verdict(answer);
-    // Where nothing is left to show, or what is left has run out, there is no session of this browser any more.
-    const gone = over && !outlived && (over.sure || !(token && renewable));
+    // Where nothing is left to show, or what is left has run out, there is no session of this browser any more; of the
+    // person's others that says nothing.
+    const gone = over && !everywhere && (over.sure || !(token && renewable));
     if (answer?.status !== 204 && !gone) throw new RemintError(answer);
   };
 
@@ -92,7 +94,8 @@ export const account = (remint) => {
     /**
      * Ends the session: here and in the other tabs at once, whatever is on its way, then at the server. Rejects where the
      * server could not be told; called again, it tells it.
-     * @param {{ everywhere?: boolean }} [options] Whether all sessions of the person end.
+     * @param {{ everywhere?: boolean }} [options] Whether all sessions of the person end. Where only an access token is left,
+     *   or nothing that the server takes, that needs a new log-in, and rejects until then.
      */
     logout: async ({ everywhere = false } = {}) => {
       await core.started;

@@ -246,8 +246,9 @@ export const createRemint = (options) => {
   const due = () => {
     // From half of the life to seven tenths of it, so that many pages do not renew in step.
     const share = policy === 'fixed' ? 0 : 0.3 + 0.2 * host.Math.random();
-    const of = (/** @type {any} */ { life, ends }) => ends - life * share;
-    return Math.min(of(held.access), of(policy === 'rolling' ? proof() : held.access)); // an API brings only the first
+    // An API brings no new account token: under `rolling` that one is over first.
+    const { life, ends } = policy === 'rolling' ? proof() : held.access;
+    return ends - life * share;
   };
 
   const news = (/** @type {MintedBy} */ by) => {
@@ -354,13 +355,18 @@ export const createRemint = (options) => {
     return true;
   };
 
-  /** The account token while it can be sent, for it alone brings the next one; an API may have put off the end of the other. */
-  const proof = () => (/** @type {any} */ (held.account)?.ends - now() > LEEWAY_MS ? held.account : held.access);
+  /**
+   * The account token, for it alone brings the next one: unless it ran out and an API has put off the end of the other. Where
+   * both look over, by a clock that was set, the server decides.
+   */
+  const proof = () => /** @type {any} */ (
+    /** @type {any} */ (held.account)?.ends > Math.min(now() + LEEWAY_MS, /** @type {any} */ (held.access).ends - LEEWAY_MS) ? held.account : held.access
+  );
 
   /** By the refresh token, the cookie, or a token. */
   const prove = (/** @type {boolean} */ interactive) => {
     if (held.refresh) return grantOf(held.refresh, interactive);
-    return send('POST', '/session/renew', cookies ? '' : proof()?.text, interactive ? {} : { interactive });
+    return send('POST', '/session/renew', cookies ? '' : proof().text, interactive ? {} : { interactive });
   };
 
   /** @param {Grant} grant @param {boolean} interactive @param {(outcome: Renewal['outcome']) => void} note */

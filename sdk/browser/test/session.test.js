@@ -332,6 +332,21 @@ describe('log-out', () => {
       assert.equal(server.sessions.get('sid-1').ended, 'logout', policy + transport);
     }
   });
+
+  test('everywhere is never taken as done where nothing is left that the server takes, however often it is called', async () => {
+    for (const [policy, transport] of [['rolling'], ['refresh', 'memory']]) {
+      const { server, browser, settle, signedIn } = scene({ policy, transport, idle: 20 * 60 });
+      const page = await signedIn();
+      server.wire = () => ({ status: 503 });
+      await assert.rejects(settle(page.logout({ everywhere: true })), { code: 'temporarily_unavailable' });
+      server.wire = () => ({});
+      await browser.pass(25 * MINUTE);
+      for (let calls = 0; calls < 2; calls++) {
+        await assert.rejects(settle(page.logout({ everywhere: true })), { code: /^invalid_(token|grant)$/ }, policy);
+      }
+      await settle(page.logout());
+    }
+  });
 });
 
 describe('log-in', () => {
@@ -436,6 +451,15 @@ describe('an API that renews the token beside its answers', () => {
     await again.settle(again.page.logout());
     assert.equal(again.session.ended, 'revoked', 'by the access token');
     assert.equal(again.server.counts['/oauth2/revoke'], 1);
+  });
+
+  test('a log-out ends the session at the server, where a clock that was set makes the access token look over as well', async () => {
+    const { server, settle, page, works, session } = await working(MINUTE);
+    alone(server);
+    await works(30 * MINUTE);
+    page.tab.wallOffset = DAY;
+    await settle(page.logout());
+    assert.equal(session.ended, 'revoked');
   });
 
   test('a log-out everywhere that only an access token is left for ends this session, and says that it was not all', async () => {
@@ -710,6 +734,15 @@ describe('time', () => {
     const renewals = (server.counts['/session/renew'] ?? 0) - from;
     assert.ok(renewals >= 1 && renewals <= 5, `${renewals} renewals in two minutes`);
     assert.equal(page.remint.status, 'active');
+    await browser.pass(38 * MINUTE);
+    assert.equal((await settle(page.session())).sid, 'sid-1', 'and the account can be spoken to');
+    browser.goOffline();
+    await browser.pass(5 * SECOND);
+    browser.goOnline();
+    await browser.pass(5 * SECOND);
+    server.end(server.sessions.get('sid-1'), 'revoked');
+    await browser.pass(SECOND);
+    assert.equal(page.remint.status, 'none', 'and the stream is opened anew');
   });
 
   test('the clock does not gain by being looked at, however coarse those of the browser are', () => {
