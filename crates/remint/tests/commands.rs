@@ -290,9 +290,13 @@ fn why_something_is_done_is_said_by_every_command_that_changes_something_and_by_
         |act: &str| entries.as_array().unwrap().iter().find(|entry| entry["act"] == act).unwrap()["reason"].clone();
     assert_eq!(reason("user.created"), json!("asked by telephone & mail"));
     assert_eq!(reason("attribute.declared"), json!("ticket 7"));
-    for nothing in [&["user", "list"][..], &["doctor"], &["version"], &["config", "show"]] {
-        let (code, message) = place.refused(&[nothing, &["--reason", "x"]].concat());
-        assert!(code == 2 && message.contains("changes nothing"), "{nothing:?}: {message}");
+    let migrate = ["migrate", "--from", "sqlite:a.db", "--to", "sqlite:b.db"];
+    for untold in [&["user", "list"][..], &["doctor"], &["version"], &["config", "show"], &migrate] {
+        let (code, message) = place.refused(&[untold, &["--reason", "x"]].concat());
+        assert!(
+            code == 2 && message.contains("nothing of this command goes into the audit log"),
+            "{untold:?}: {message}"
+        );
     }
     assert_eq!(place.refused(&["user", "disable", "ada", "--reason", &"x".repeat(257)]).0, 2);
 }
@@ -319,6 +323,9 @@ fn whatever_the_endpoints_can_do_a_command_does() {
     for list in [&["session", "list"][..], &["session", "list", "--client", "one"], &["session", "list", "ada"]] {
         assert_eq!(place.json(list)["sessions"], json!([]), "{list:?}");
     }
+    let (whole, page) = (["session", "list", "ada"], ["session", "list", "ada", "--limit", "5"]);
+    assert!(place.json(&whole).get("next").is_none(), "all of hers");
+    assert_eq!(place.json(&page).get("next"), Some(&Value::Null), "a page, as the limit says");
     assert_eq!(place.refused(&["session", "show", "-WpPHVBVhDf421amoJKWag"]).0, 3);
 }
 
@@ -513,6 +520,9 @@ fn a_command_ends_with_the_code_that_its_help_promises() {
     assert_eq!(place.remint(&["version"]).status.code(), Some(0));
     let elsewhere = place.command(&["version"]).env("REMINT_URL", "https://id.example").output().unwrap();
     assert_eq!(elsewhere.status.code(), Some(0), "what asks nobody needs no credential");
+    let doctor = place.command(&["doctor", "--json"]).env("REMINT_URL", "https://id.example").output().unwrap();
+    let looked_at = String::from_utf8(doctor.stdout).unwrap();
+    assert!(looked_at.contains("data directory\""), "without --url it looks at this machine: {looked_at}");
     place.text(&["api", "create", "orders"]);
     assert_eq!(place.refused(&["api", "create", "orders"]).0, 1);
     assert_eq!(place.refused(&["user", "lst"]).0, 2);

@@ -44,8 +44,7 @@ pub(super) enum Who {
 }
 
 /// To whoever says why where nobody would ever read it.
-pub(super) const NOTHING_TO_TELL: &str =
-    "--reason goes into the audit log, and this command changes nothing: leave it out";
+pub(super) const NOTHING_TO_TELL: &str = "nothing of this command goes into the audit log: leave --reason out";
 
 impl Setup {
     /// The data directory: as set, or that of `remint dev` in the working directory.

@@ -91,7 +91,7 @@ enum Command {
     Token(inspect::Token),
     /// Make an installation as a file declares it: attributes, apis, clients, senders, users
     Apply(apply::Apply),
-    /// Check this installation, and say what to do
+    /// Check this installation, or with --url one elsewhere, and say what to do
     Doctor,
     /// Ask the running server whether it is ready
     Health,
@@ -122,14 +122,15 @@ enum Command {
 }
 
 impl Command {
-    /// Whether it is about this machine, or asks nobody at all.
-    const fn is_local(&self) -> bool {
+    /// Whether it is about this machine, or asks nobody at all. `url_is_given`: the command line itself names a server.
+    const fn is_local(&self, url_is_given: bool) -> bool {
         match self {
             Self::Dev(_) | Self::Serve(_) | Self::Health | Self::Config(_) => true,
             Self::Backup { .. } | Self::Restore(_) | Self::Migrate(_) => true,
             Self::Token(_) | Self::Completion { .. } | Self::Man { .. } | Self::Version => true,
             Self::User(_) | Self::Attribute(_) | Self::Client(_) | Self::Api(_) | Self::Session(_) => false,
-            Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) | Self::Doctor => false,
+            Self::Key(_) | Self::Sender(_) | Self::Audit(_) | Self::Policy(_) | Self::Apply(_) => false,
+            Self::Doctor => !url_is_given, // most of what it looks at, only the machine of the server knows
         }
     }
 
@@ -302,7 +303,8 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         flags.values.insert(Key::Data, vec![data.display().to_string()]);
     }
     let environment = Environment::of_process();
-    let remote = cli.remote.address(&environment, cli.command.is_local(), cli.data.is_some())?;
+    let is_local = cli.command.is_local(cli.remote.url_is_given());
+    let remote = cli.remote.address(&environment, is_local, cli.data.is_some())?;
     if cli.reason.is_some() && cli.command.is_never_told() {
         return Err(CliError::usage(ask::NOTHING_TO_TELL));
     }

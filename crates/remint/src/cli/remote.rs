@@ -43,26 +43,31 @@ pub(super) struct Address {
 }
 
 impl Flags {
-    /// The server elsewhere, if one is meant. `data_is_named`: the command line names the data of one on this machine.
+    /// Whether the command line itself names a server.
+    pub(super) const fn url_is_given(&self) -> bool {
+        self.url.is_some()
+    }
+
+    /// The server elsewhere, if one is meant. `is_local`: the command is about this machine, and the environment means
+    /// others. `data_is_named`: the command line names the data of one on this machine.
     pub(super) fn address(
         self,
         environment: &Environment,
         is_local: bool,
         data_is_named: bool,
     ) -> Result<Option<Address>, CliError> {
-        let Some(url) = self.url.as_deref().or_else(|| environment.get("REMINT_URL").filter(|_| !data_is_named)) else {
+        let inherited = environment.get("REMINT_URL").filter(|_| !is_local && !data_is_named);
+        let Some(url) = self.url.as_deref().or(inherited) else {
             return match (self.client_id, self.client_secret_file) {
                 (None, None) => Ok(None),
                 _ => Err(CliError::usage("--client-id and --client-secret-file belong to --url: say which server")),
             };
         };
-        match (is_local, &self.url, data_is_named) {
-            (true, None, _) => return Ok(None), // the environment means other commands
-            (true, Some(_), _) => {
-                return Err(CliError::usage("this command is for this machine only: leave --url out"));
-            }
-            (false, Some(_), true) => return Err(CliError::usage("--url and --data name two servers: keep one")),
-            (false, ..) => {}
+        if is_local {
+            return Err(CliError::usage("this command is for this machine only: leave --url out"));
+        }
+        if data_is_named {
+            return Err(CliError::usage("--url and --data name two servers: keep one"));
         }
         let wrong = "--url must be the public URL of the server: https://host, without a slash at its end (http for \
                      localhost only)";
@@ -379,6 +384,8 @@ mod tests {
         assert!(meant(flags(None), false, false).unwrap().is_some());
         assert!(meant(flags(None), false, true).unwrap().is_none(), "--data is nearer");
         assert!(meant(flags(None), true, false).unwrap().is_none());
+        let as_client = Flags { client_id: Some("o".to_owned()), ..flags(None) };
+        assert!(meant(as_client, true, false).is_err(), "a client on the command line is not passed over in silence");
         assert!(meant(flags(Some("https://id.example")), true, false).is_err());
         assert!(meant(flags(Some("https://id.example")), false, true).is_err());
     }

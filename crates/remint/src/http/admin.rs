@@ -33,7 +33,7 @@ use crate::admin::{
 use crate::app::App;
 use crate::failure::{BadRequest, Failure};
 use crate::grant::issue::Issued;
-use crate::http::body::{Json, OptionalJson, decode};
+use crate::http::body::{Json, OptionalJson, decode, printable};
 use crate::http::error::OAuthError;
 
 /// One endpoint.
@@ -247,17 +247,22 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Asked<T> {
     }
 }
 
-/// The first parameter that cannot be read behind those before it.
+/// So many parameters are looked at for the one to blame: each is read again with all before it.
+const MAX_LOOKED_AT: usize = 32;
+
+/// The first parameter that cannot be read behind those before it; the query, where none of the first can be named.
 fn to_blame<T: DeserializeOwned>(uri: &Uri) -> String {
-    let query = uri.query().unwrap_or_default();
-    let ends = query.match_indices('&').map(|(at, _)| at).chain([query.len()]);
-    let reads = |end: &usize| {
-        let uri = format!("/?{}", &query[..*end]).parse::<Uri>();
-        uri.is_ok_and(|uri| Query::<T>::try_from_uri(&uri).is_ok())
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let mut read = "/?".to_owned();
+    let is_wrong = |pair: &&str| {
+        read.push_str(pair);
+        let reads = read.parse::<Uri>().is_ok_and(|uri| Query::<T>::try_from_uri(&uri).is_ok());
+        read.push('&');
+        !reads
     };
-    let end = ends.into_iter().find(|end| !reads(end)).unwrap_or(query.len());
-    let pair = query[..end].rsplit('&').next().unwrap_or_default();
-    decode(pair.split('=').next().unwrap_or_default().as_bytes()).unwrap_or_else(|| "query".to_owned())
+    let pair = pairs.take(MAX_LOOKED_AT).find(is_wrong).unwrap_or_default();
+    let name = decode(pair.split('=').next().unwrap_or_default().as_bytes()).filter(|name| !name.is_empty());
+    name.map_or_else(|| "query".to_owned(), |name| printable(&name))
 }
 
 /// Of what is done without being told more: no body, or an object without members.
@@ -470,4 +475,37 @@ async fn list_audit(State(app): State<App>, Asked(filter): Asked<audit::Filter>)
 
 async fn list_checks(State(app): State<App>, _: Asked<Nothing>) -> Done {
     ok(checks::run(&app).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn the_first_parameter_that_cannot_be_read_is_to_blame_and_its_name_is_cut() {
+        let blamed = |query: &str| to_blame::<Paged>(&format!("/admin/api/apis?{query}").parse().unwrap());
+        for (query, name) in [
+            ("limit=1&nope=2&worse=3", "nope"),
+            ("limit=x", "limit"),
+            ("cursor=a&limit=1&cursor=b", "cursor"),
+            ("n%0Ape=1", "n?pe"),
+            ("%zz=1", "query"),
+            ("=1", "query"),
+        ] {
+            assert_eq!(blamed(query), name, "{query}");
+        }
+        assert_eq!(blamed(&format!("{}nope=1", "&".repeat(9_000))), "nope");
+        assert_eq!(blamed(&"n".repeat(9_000)), "n".repeat(64));
+    }
+
+    #[test]
+    fn no_more_of_a_query_is_read_again_than_its_first_parameters() {
+        let blamed = |before: usize| {
+            let query: String = (0..before).map(|n| format!("p{n}=1&")).collect();
+            to_blame::<BTreeMap<String, u8>>(&format!("/?{query}nope=x").parse().unwrap())
+        };
+        assert_eq!((blamed(31).as_str(), blamed(32).as_str()), ("nope", "query"));
+    }
 }

@@ -51,7 +51,7 @@ impl Form {
 }
 
 /// A name as it may stand in an error: cut, and visible ASCII only.
-fn printable(name: &str) -> String {
+pub fn printable(name: &str) -> String {
     name.chars().take(64).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 

@@ -80,7 +80,7 @@ async fn every_administrative_act_is_in_the_log_with_who_did_it_to_whom_from_whe
 }
 
 #[tokio::test]
-async fn a_client_that_is_refused_is_told_of_once_a_window_and_a_name_that_nobody_has_never() {
+async fn a_client_that_is_refused_is_told_of_once_a_window_for_each_reason_and_a_name_that_nobody_has_never() {
     let scene = Scene::new().await;
     let clerk = Administrator::new(&scene, "clerk", "remint:clients", &[]).await;
     for (client, times) in [("clerk", 5), ("nobody", 5), ("rolling", 1)] {
@@ -89,7 +89,7 @@ async fn a_client_that_is_refused_is_told_of_once_a_window_and_a_name_that_nobod
             scene.form("/oauth2/token", &form).await.expect(401);
         }
     }
-    for path in ["/users", "/keys", "/users"] {
+    for path in ["/users", "/keys", "/users", "/keys"] {
         let uri = format!("/admin/api{path}");
         scene.json(Method::GET, &uri, Some(&clerk.token), json!({})).await.expect(403);
     }
@@ -98,6 +98,7 @@ async fn a_client_that_is_refused_is_told_of_once_a_window_and_a_name_that_nobod
     assert_eq!(
         told.iter().map(one).collect::<Vec<_>>(),
         [
+            "client:clerk client:clerk [remint:keys]",
             "client:clerk client:clerk [remint:users:read]",
             "nobody client:rolling [secret]",
             "nobody client:clerk [secret]",
@@ -109,7 +110,7 @@ async fn a_client_that_is_refused_is_told_of_once_a_window_and_a_name_that_nobod
     let again = clerk.asks(&scene, None).await.expect(200).text("access_token");
     scene.json(Method::POST, "/admin/api/clients", Some(&again), wish).await.expect(403);
     let told = log(&scene, "act=client.refused").await;
-    assert_eq!((told.len(), one(&told[0]).as_str()), (4, "client:clerk client:clerk [remint:keys]"), "{told:?}");
+    assert_eq!((told.len(), one(&told[0]).as_str()), (5, "client:clerk client:clerk [remint:keys]"), "{told:?}");
 }
 
 #[tokio::test]

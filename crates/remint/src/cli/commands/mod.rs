@@ -24,15 +24,15 @@ pub(super) struct Paging {
     /// Those behind this cursor, the `next` of the page before
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     after: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
+    /// At most so many [default: 100]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: Option<u16>,
 }
 
 impl Paging {
     /// As parameters of a query.
     fn parameters(self) -> [(&'static str, Option<String>); 2] {
-        [("limit", Some(self.limit.to_string())), ("cursor", self.after)]
+        [("limit", self.limit.map(|limit| limit.to_string())), ("cursor", self.after)]
     }
 }
 

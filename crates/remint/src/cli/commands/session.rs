@@ -9,7 +9,7 @@ use crate::cli::{CliError, Setup};
 /// Sessions.
 #[derive(Debug, clap::Subcommand)]
 pub(in crate::cli) enum Session {
-    /// List sessions: those of a user, the one last seen first; or all, in the order of their ids
+    /// List sessions: those of a user, the one last seen first; all, or a page of them, in the order of their ids
     List {
         /// The user's id or an identifier
         #[arg(allow_hyphen_values = true)]
@@ -42,7 +42,7 @@ pub(in crate::cli) enum Session {
 
 pub(in crate::cli) async fn run(setup: &Setup, command: Session) -> Result<(), CliError> {
     match command {
-        Session::List { user: Some(user), client: None, page: Paging { after: None, .. } } => {
+        Session::List { user: Some(user), client: None, page: Paging { after: None, limit: None } } => {
             setup.ask(Method::GET, &path("users", &user, "/sessions"), None).await
         }
         Session::List { user, client, page } => {
