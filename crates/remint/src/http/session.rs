@@ -221,6 +221,7 @@ pub async fn end(
     let Query(query) = query.map_err(|_| unreadable)?;
     let bearer = match account {
         Ok(Account(bearer)) => bearer,
+        Err(error) if query.everywhere == Some(true) => return Err(error), // other devices may still be there
         Err(error) => return nothing_left(&app, &headers).await?.ok_or(error),
     };
     let client = bearer.holding(&app).await?.client;

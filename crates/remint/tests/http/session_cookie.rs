@@ -314,6 +314,9 @@ async fn ending_everywhere_by_cookie_ends_every_session_of_the_person() {
     scene.page(Method::GET, "/session", &two, None).await.expect(401);
     let again = scene.page(Method::DELETE, "/session?everywhere=true", &one, None).await.expect(204);
     assert!(again.sets_cookies());
+    // Nobody knows whose a cookie of no session is: nothing was ended, and nobody hears that it was.
+    let unknown = format!("{NAME}=rc1.AAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    scene.page(Method::DELETE, "/session?everywhere=true", &unknown, None).await.expect(401);
 }
 
 #[tokio::test]
