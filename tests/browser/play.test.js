@@ -62,8 +62,7 @@ for (const size of SIZES) {
   test(`at ${width}: under refresh a lost answer and a race log nobody out, and theft ends it for both`, async () => {
     const play = await playground(size)
     assert.match(await play.signIn('refresh'), /You signed in as Ada/)
-    // Where much is going on, the page may ask again only when the window, which is short here, is over.
-    assert.match(await play.act('lose'), /the same successor, byte for byte|It got a new branch/)
+    assert.match(await play.act('lose'), /the same successor, byte for byte|It got a new branch, and the one that was lost is dead: nobody is logged out/)
     assert.match(await play.act('tabs'), /both got the same successor: its fingerprint is [0-9a-f]{8} in both tabs/)
     assert.ok(await play.live())
     const told = await play.act('steal')
@@ -301,6 +300,17 @@ test('in the dark the colours are others, and what is written can be read in bot
   }
   const [light, dark] = [shades.light[0], shades.dark[0]]
   assert.ok(light.paper > 200 && light.ink < 80 && dark.paper < 60 && dark.ink > 180, JSON.stringify([light, dark]))
+})
+
+test('inside the window, a lost answer repeated brings the same successor', async () => {
+  const slower = await dev({ speed: 3 }) // its window is ten seconds: the page asks again long before it is over
+  const play = await playground(SIZES[1], slower)
+  await play.signIn('refresh')
+  assert.match(await play.act('lose'), /the same successor, byte for byte/)
+  assert.ok(await play.live())
+  assert.deepEqual(play.wrong, [])
+  await play.close()
+  await slower.stop()
 })
 
 test('another speed is set while the page is open, and the session begins anew with it', async () => {

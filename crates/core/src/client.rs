@@ -171,6 +171,9 @@ pub enum BadClient {
     /// `administration` without `client_credentials`.
     #[error("`administration` is for clients with `client_credentials`: only a client itself administers")]
     AdministrationWithoutCredentials,
+    /// A name that no list can show.
+    #[error("`name` holds a control character: write it for people to read")]
+    ControlInName,
     /// A scope that the admin API does not have.
     #[error("the admin API has no scope `{0}`")]
     UnknownAdminScope(String),
@@ -209,6 +212,9 @@ impl Client {
         let repeated = |(at, api): &(usize, &Audience)| self.apis[..*at].contains(api);
         if let Some((_, api)) = self.apis.iter().enumerate().find(repeated) {
             return Err(BadClient::RepeatedApi(api.clone()));
+        }
+        if self.name.contains(char::is_control) {
+            return Err(BadClient::ControlInName);
         }
         if self.client_credentials && self.secret.is_none() {
             return Err(BadClient::CredentialsWithoutSecret);
@@ -320,6 +326,19 @@ mod tests {
             "https://a:443",
         ] {
             assert_eq!(wrong.parse::<Origin>(), Err(BadOrigin), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_for_people_to_read() {
+        let (apis, timing) = ([fixture::api()], Timing::default());
+        let named = |name: &str| {
+            let client = Client { name: name.into(), ..fixture::client(Policy::refresh()) };
+            client.checked(None, &apis, &timing).map(|client| client.name)
+        };
+        assert_eq!(named("Die Bücher, №1").as_deref(), Ok("Die Bücher, №1"));
+        for wrong in ["a\0", "\u{1b}[2J", "two\nlines"] {
+            assert_eq!(named(wrong), Err(BadClient::ControlInName), "{wrong:?}");
         }
     }
 

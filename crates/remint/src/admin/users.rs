@@ -175,6 +175,9 @@ pub async fn list(app: &App, filter: &Filter) -> Result<Value, AdminError> {
         return Err(AdminError::invalid("status", "must be `active` or `disabled`: who is deleted is not shown"));
     }
     let prefix = filter.identifier.as_deref().map(beginning);
+    if prefix.as_deref().is_some_and(|prefix| prefix.contains(char::is_control)) {
+        return Err(AdminError::invalid("identifier", "holds a control character, as no identifier does"));
+    }
     let status = filter.status.map(|status| json!(status).to_string()).unwrap_or_default();
     let (kind, limit, cursor) =
         (if prefix.is_some() { "called" } else { "all" }, filter.limit, filter.cursor.as_deref());

@@ -578,3 +578,43 @@ fn references(document: &Value, part: &Value) {
         _ => {}
     }
 }
+
+#[tokio::test]
+async fn a_character_that_a_database_cannot_keep_is_nobodys_name_and_no_failure() {
+    let scene = Scene::new().await;
+    let user = format!("/admin/api/users/{}", scene.ada);
+    let asked = [
+        "users?identifier=a%00",
+        "users/a%00",
+        "sessions?user=a%00",
+        "sessions?client_id=a%00",
+        "sessions/a%00",
+        "audit?actor=a%00",
+        "audit?target=a%00",
+        "audit?act=a%00",
+        "attributes/a%00",
+        "apis/a%00",
+        "clients/a%00",
+        "senders/a%00",
+    ];
+    for path in asked {
+        let reply = scene.admin(Method::GET, &format!("/admin/api/{path}"), Value::Null).await;
+        assert!([200, 400, 404].contains(&reply.status.as_u16()), "{path}: {reply:?}");
+    }
+    let written = [
+        (Method::POST, "/admin/api/users".to_owned(), json!({"identifiers": ["a\0"]})),
+        (Method::POST, "/admin/api/users".to_owned(), json!({"external_id": "a\0"})),
+        (Method::POST, "/admin/api/users?reason=a%00".to_owned(), json!({"identifiers": ["eve@example.test"]})),
+        (Method::PATCH, user, json!({"nickname": "a\0"})),
+        (Method::POST, "/admin/api/attributes".to_owned(), json!({"name": "a\0", "type": "string"})),
+        (Method::POST, "/admin/api/clients".to_owned(), json!({"id": "a", "name": "a\0", "policy": "rolling"})),
+        (Method::POST, "/admin/api/apis".to_owned(), json!({"id": "a", "audience": "a\0"})),
+        (Method::DELETE, "/admin/api/keys/a%00".to_owned(), Value::Null),
+    ];
+    for (method, path, body) in written {
+        let reply = scene.admin(method, &path, body).await;
+        assert!(!reply.status.is_server_error(), "{path}: {reply:?}");
+    }
+    let typed = json!({"client_id": "rolling", "identifier": "a\0", "password": "no password of anybody"});
+    scene.json(Method::POST, "/session", None, typed).await.expect(400);
+}

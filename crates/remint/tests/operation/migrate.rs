@@ -13,13 +13,16 @@ use remint::restore::{RestoreError, Restored, raise_in_place};
 use remint::settings::{Database, Settings};
 use remint::store::{OpenError, Whereabouts, relocate};
 use remint_core::audit::Doer;
+use remint_core::change::{Changes, Row};
+use remint_core::client::Client;
 use remint_core::event::Event;
+use remint_core::policy::Policy;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
 use crate::follow::follow;
-use crate::scene::{ISSUER, MASTER_KEY, Scene};
+use crate::scene::{ISSUER, MASTER_KEY, Scene, client};
 
 const PAST_R: Duration = Duration::from_secs(36);
 
@@ -148,6 +151,9 @@ async fn on_postgres() -> (Scene, Database) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_of_an_earlier_point_never_passes_for_what_went_on_after_it() {
     let (scene, database) = on_postgres().await;
+    // A text that PostgreSQL itself cannot read as JSON.
+    let odd = Client { name: "\0".into(), ..client("odd", Policy::fixed()) };
+    scene.commit(Changes::none().write(Row::Client(odd))).await;
     let (kept, gone, ahead) =
         (scene.login("refresh").await, scene.login("refresh").await, scene.login("refresh").await);
     let account = scene.login("rolling").await.text("account_token");

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use remint_core::event::ChainHash;
 use remint_core::time::Timestamp;
+use serde_json::Value;
 use tokio_postgres::types::ToSql;
 
 use super::alone::Alone;
@@ -13,6 +14,7 @@ use super::schema;
 use super::session::Session;
 use super::statements::AGE;
 use super::trouble::Trouble;
+use crate::store::StoreError;
 use crate::store::error::OpenError;
 use crate::store::sqlite::{Examined, RAISED_BY};
 
@@ -28,6 +30,7 @@ const EVENTS: &str = "SELECT seq, event FROM feed WHERE seq > $1 ORDER BY seq LI
 const CHAINED: &str = "UPDATE feed SET chain = k.chain FROM UNNEST($1::BIGINT[], $2::BYTEA[]) AS k (seq, chain) \
                        WHERE feed.seq = k.seq";
 const HEAD: &str = "UPDATE feed_head SET chain = $1, origin = $2 WHERE one = 1";
+const RAISED: &str = "UPDATE clients SET rev = rev + 1, document = $2 WHERE id = $1";
 const ENDED: &str = "UPDATE users SET epoch = epoch + 1, epoch_reason = 'revoked' WHERE status <> 'deleted'";
 
 /// Raises the database at `url`, and says what it held. The feed gets another origin, `seed`; the versions of users and
@@ -46,12 +49,8 @@ pub fn raise_database(
     let schema = schema::schema_of_ours(&session, &place, schema::LATEST)?.version;
     session.script("BEGIN; LOCK TABLE users, sessions, clients, feed, feed_head IN SHARE MODE").map_err(refused)?;
     let examined = examined(&session, schema).map_err(refused)?;
-    let versions = format!(
-        "UPDATE users SET cv = cv + {RAISED_BY}, rev = rev + 1; \
-         UPDATE clients SET rev = rev + 1, document = jsonb_set(document::jsonb, '{{pv}}', \
-           to_jsonb((document::jsonb ->> 'pv')::NUMERIC + {RAISED_BY}))::TEXT; {AGE}"
-    );
-    session.script(&versions).map_err(refused)?;
+    session.script(&format!("UPDATE users SET cv = cv + {RAISED_BY}, rev = rev + 1; {AGE}")).map_err(refused)?;
+    raise_clients(&session).map_err(refused)?;
     if end_sessions {
         session.script(ENDED).map_err(refused)?;
     }
@@ -74,6 +73,20 @@ fn examined(session: &Session, schema: u32) -> Result<Examined, Trouble> {
         users: number(USERS, &[])?.unsigned_abs(),
         live_sessions: number(LIVE, &[&newest])?.unsigned_abs(),
     })
+}
+
+/// Raises the `pv` of every client. Here, and not by the database: it takes texts for JSON that it cannot read.
+fn raise_clients(session: &Session) -> Result<(), Trouble> {
+    for row in session.seldom("SELECT id, document FROM clients", &[])? {
+        let id = text(&row, 0);
+        let what = || "its document cannot be read".to_owned();
+        let unreadable = || Trouble::Failed(StoreError::Corrupt { table: "clients", key: id.clone(), what: what() });
+        let mut document: Value = serde_json::from_str(&text(&row, 1)).map_err(|_| unreadable())?;
+        let pv = document["pv"].as_u64().and_then(|pv| pv.checked_add(RAISED_BY.unsigned_abs()));
+        document["pv"] = pv.ok_or_else(unreadable)?.into();
+        session.seldom(RAISED, &[&id, &document.to_string()])?;
+    }
+    Ok(())
 }
 
 /// The same events as another history.
