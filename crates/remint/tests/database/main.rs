@@ -14,6 +14,7 @@ mod outage;
 mod people;
 mod pooler;
 #[path = "../store_conformance/proxy.rs"]
+#[allow(dead_code, reason = "the tests of the store lead it elsewhere")]
 mod proxy;
 mod replication;
 mod server;

@@ -15,7 +15,7 @@ use remint_core::id::SessionId;
 use remint_core::rev::Rev;
 use remint_core::session::Session;
 use remint_core::time::Timestamp;
-use remint_core::user::User;
+use remint_core::user::{User, UserStatus};
 
 use crate::cluster::Cluster;
 use crate::promises::done;
@@ -183,6 +183,41 @@ async fn through_a_proxy(at: &PostgresDatabase, longest_wait: Duration) -> (Prox
     let options = StoreOptions { longest_wait, ..StoreOptions::default() };
     let opened = tokio::task::spawn_blocking(move || Store::connect(&url, options, SEED).unwrap());
     (proxy, opened.await.unwrap(), at.open())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_decided_on_one_server_is_not_written_to_the_one_that_takes_its_place() {
+    let (at, standby) = (PostgresDatabase::new(), Cluster::of("-standby"));
+    let _ = standby.ask("postgres", &format!("DROP DATABASE IF EXISTS {} (FORCE)", at.name));
+    let _ = standby.ask("postgres", &format!("CREATE DATABASE {}", at.name));
+    let (proxy, store, _) = through_a_proxy(&at, Duration::from_secs(5)).await;
+    let url = standby.url(&at.name);
+    let there = tokio::task::spawn_blocking(move || Store::connect(&url, StoreOptions::default(), SEED).unwrap());
+    let there = there.await.unwrap();
+    // given a user at the same rev in both: the change that led to it was lost here, and there it is another one
+    let first = |user: User| Changes::none().write(Row::User(user));
+    for node in [&store, &there] {
+        done(node, new_user(1)).await;
+    }
+    let seen = store.read(UserById(uid(1))).await.unwrap().unwrap();
+    done(&store, first(seen.with_new_cv())).await;
+    done(&there, first(User { status: UserStatus::Disabled, ..seen })).await;
+    // when the server is replaced between a decision and its commit
+    let port = standby.port();
+    let raised = move |user: Option<User>| {
+        proxy.lead_to(port);
+        (Changes::none().write(Row::User(user.unwrap().with_new_cv())), ())
+    };
+    let decided = store.settle(UserById(uid(1)), raised).await;
+    // then it is decided again by whoever asked, and what the other one acknowledged stands
+    assert_eq!(decided.unwrap_err(), StoreError::Busy);
+    assert_eq!(there.read(UserById(uid(1))).await.unwrap().unwrap().status, UserStatus::Disabled);
+    assert_eq!(store.read(UserById(uid(1))).await.unwrap().unwrap().status, UserStatus::Disabled);
+    done(&store, new_user(2)).await;
+    done(&store, new_user(3)).await;
+    store.close().await;
+    there.close().await;
+    standby.ask("postgres", &format!("DROP DATABASE {} (FORCE)", at.name));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,6 +28,8 @@ pub(crate) enum Wire {
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     wire: Arc<Mutex<Wire>>,
+    to: Arc<AtomicU16>,
+    carrying: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -34,17 +37,34 @@ impl Proxy {
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let wire = Arc::new(Mutex::new(Wire::Sound));
-        let (at, of) = (listener.local_addr().unwrap().port(), Arc::clone(&wire));
+        let (to, carrying) = (Arc::new(AtomicU16::new(port)), Arc::new(AtomicUsize::new(0)));
+        let proxy = Self { port: listener.local_addr().unwrap().port(), wire, to, carrying };
+        let (of, to, carrying) = (Arc::clone(&proxy.wire), Arc::clone(&proxy.to), Arc::clone(&proxy.carrying));
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 if *of.lock().unwrap() != Wire::Down {
-                    let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                    tokio::spawn(carry(client, server, Arc::clone(&of)));
+                    let server = TcpStream::connect(("127.0.0.1", to.load(Ordering::SeqCst))).await.unwrap();
+                    let (of, carrying) = (Arc::clone(&of), Arc::clone(&carrying));
+                    carrying.fetch_add(1, Ordering::SeqCst);
+                    tokio::spawn(async move {
+                        carry(client, server, of).await;
+                        carrying.fetch_sub(1, Ordering::SeqCst);
+                    });
                 }
             }
         });
-        Self { port: at, wire }
+        proxy
+    }
+
+    /// Everybody is cut off, and led to another server from now on. Blocks until all are.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.set(Wire::Down);
+        while self.carrying.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+        self.to.store(port, Ordering::SeqCst);
+        self.set(Wire::Sound);
     }
 
     pub(crate) fn set(&self, wire: Wire) {

@@ -13,24 +13,27 @@ pub(super) struct Link {
     era: u64,
     leads: bool,
     was_there: bool,
+    /// Where the session of the writer leads: since when that server runs.
+    server: Option<String>,
 }
 
-/// A session, and whether it takes the place of one that was lost.
+/// A session, whether it takes the place of one that was lost, and whether it leads to another server than that.
 pub(super) struct Lent<'a> {
     pub(super) session: &'a Session,
     pub(super) anew: bool,
+    pub(super) elsewhere: bool,
 }
 
 impl Link {
     /// The link of the writer. When it is another one, a new era begins.
     pub(super) const fn leading(place: Place) -> Self {
-        Self { place, session: None, era: 0, leads: true, was_there: false }
+        Self { place, session: None, era: 0, leads: true, was_there: false, server: None }
     }
 
     /// The link of a reader. It is made anew in every era: an old one may lead to a server that is the primary no more, or
     /// to none, and nobody would have noticed.
     pub(super) const fn following(place: Place) -> Self {
-        Self { place, session: None, era: 0, leads: false, was_there: false }
+        Self { place, session: None, era: 0, leads: false, was_there: false, server: None }
     }
 
     /// The session: the one that is there, or a new one.
@@ -39,16 +42,28 @@ impl Link {
         let of_now = self.leads || self.era == era;
         let kept = self.session.take().filter(|session| of_now && !session.is_broken());
         let anew = kept.is_none() && self.was_there;
-        let session = match kept {
-            Some(session) => session,
-            None => Session::open(&self.place)?,
+        let (session, elsewhere) = match kept {
+            Some(session) => (session, false),
+            None => self.opened()?,
         };
         if anew && self.leads {
             self.place.begin_era();
         }
         (self.era, self.was_there) = (if self.leads { self.place.era() } else { era }, true);
         session.begins_in(self.era);
-        Ok(Lent { session: self.session.insert(session), anew })
+        Ok(Lent { session: self.session.insert(session), anew, elsewhere })
+    }
+
+    /// A new session, and whether it leads elsewhere than the one before. Where nobody says, it does.
+    fn opened(&mut self) -> Result<(Session, bool), Trouble> {
+        let session = Session::open(&self.place)?;
+        if !self.leads {
+            return Ok((session, false));
+        }
+        let server = session.server_start()?;
+        let elsewhere = self.was_there && (server.is_none() || server != self.server);
+        self.server = server;
+        Ok((session, elsewhere))
     }
 
     /// Whether the session that was lent last is of no use any more.

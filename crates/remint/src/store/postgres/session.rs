@@ -222,7 +222,16 @@ impl Session {
 
     /// The process of the server that answers: another one each time where a pooler stands between.
     pub(super) fn server_process(&self) -> Result<Option<String>, Trouble> {
-        let said = self.run(self.client.simple_query("SELECT pg_backend_pid()"))?;
+        self.told("SELECT pg_backend_pid()")
+    }
+
+    /// Since when the server runs: another time says another server, or one that was started anew.
+    pub(super) fn server_start(&self) -> Result<Option<String>, Trouble> {
+        self.told("SELECT pg_postmaster_start_time()")
+    }
+
+    fn told(&self, sql: &str) -> Result<Option<String>, Trouble> {
+        let said = self.run(self.client.simple_query(sql))?;
         Ok(said.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,

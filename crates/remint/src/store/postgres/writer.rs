@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(super) struct Writer {
     options: StoreOptions,
     queue: Queue,
     looked: Stopwatch,
+    /// Another server answers than when that was decided which is still to be committed.
+    moved: bool,
 }
 
 /// An answer for each member of a batch, and the head of the feed if it grew.
@@ -43,7 +46,7 @@ type Outcome = (Vec<Result<Commit, StoreError>>, Option<u64>);
 
 impl Writer {
     pub(super) fn new(link: Link, documents: Arc<Documents>, options: StoreOptions, queue: Queue) -> Self {
-        Self { link, documents, options, queue, looked: Stopwatch::start() }
+        Self { link, documents, options, queue, looked: Stopwatch::start(), moved: false }
     }
 
     /// Commits what comes in until nobody can send any more and all of it is answered; looks at the database meanwhile.
@@ -69,13 +72,14 @@ impl Writer {
     /// the database. So a connection that was lost is noticed and made anew while nobody writes, too.
     pub(super) fn look(&mut self) -> Result<(), String> {
         self.looked = Stopwatch::start();
-        let looked = session(&mut self.link, &mut self.queue).and_then(|session| {
+        let looked = session(&mut self.link, &mut self.queue, &mut self.moved).and_then(|session| {
             session.begin_one();
             let asked = Stopwatch::start();
             let seen = statements::seen(session).map(|seen| (seen, asked.elapsed()));
             session.leave();
             seen
         });
+        self.moved &= self.queue.waiting.load(Ordering::Relaxed) > 0; // of what comes in later, all is decided here
         match looked {
             Ok((Seen { seq, age, now }, took)) => {
                 self.queue.time.send_replace(Some(DatabaseTime::told(now, took)));
@@ -96,7 +100,11 @@ impl Writer {
     fn work(&mut self, first: Order) {
         let (questions, mut batch) = self.queue.batch(first, self.options.batch);
         if !questions.is_empty() {
-            batch.extend(self.answer(questions));
+            let decided = self.answer(questions);
+            if std::mem::take(&mut self.moved) {
+                batch = of_any_server(batch);
+            }
+            batch.extend(decided);
         }
         self.commit(batch);
     }
@@ -120,13 +128,16 @@ impl Writer {
         if questions.is_empty() {
             return Vec::new();
         }
-        let session = match session(&mut self.link, &mut self.queue) {
+        let session = match session(&mut self.link, &mut self.queue, &mut self.moved) {
             Ok(session) => session,
             Err(trouble) => {
                 let error = StoreError::from(trouble);
                 return questions.into_iter().map(|question| (question, error.clone())).collect();
             }
         };
+        if self.moved {
+            *wanted = of_any_server(std::mem::take(wanted));
+        }
         session.begin_snapshot();
         // Where this fails each question is asked by itself, and fails or not.
         if let Err(trouble) = statements::fetch(session, questions.iter().filter_map(|one| one.session()).collect()) {
@@ -153,6 +164,9 @@ impl Writer {
     fn commit(&mut self, mut batch: Vec<Wanted>) {
         for tries in 1.. {
             batch = batch.into_iter().filter_map(|wanted| wanted.in_time(self.options.longest_wait)).collect();
+            if session(&mut self.link, &mut self.queue, &mut self.moved).is_ok() && std::mem::take(&mut self.moved) {
+                batch = of_any_server(batch);
+            }
             if batch.is_empty() {
                 return;
             }
@@ -185,7 +199,10 @@ impl Writer {
     /// Everything of a batch in one transaction. An error is the whole batch's, and says that nothing is written, or that
     /// nobody knows.
     fn transaction(&mut self, all: &[&Changes]) -> Result<Outcome, Trouble> {
-        let session = session(&mut self.link, &mut self.queue)?;
+        let session = session(&mut self.link, &mut self.queue, &mut self.moved)?;
+        if self.moved {
+            return Err(Trouble::Again("another server answers".to_owned()));
+        }
         let outcome = attempt(session, &self.documents, all);
         if outcome.is_err() {
             session.leave();
@@ -197,12 +214,24 @@ impl Writer {
 
 /// The session. Where it is another one than before, everybody hears that the store was lost and found before anything is
 /// asked on it: what is decided upon its answers is decided in doubt.
-fn session<'a>(link: &'a mut Link, queue: &mut Queue) -> Result<&'a Session, Trouble> {
+fn session<'a>(link: &'a mut Link, queue: &mut Queue, moved: &mut bool) -> Result<&'a Session, Trouble> {
     let lent = link.session()?;
+    *moved |= lent.elsewhere;
     if lent.anew {
         queue.found_again();
     }
     Ok(lent.session)
+}
+
+/// Those that were decided upon no row. Of the others nothing is written, and they are to be decided again: a standby that
+/// took over may lack what they saw, and have another row at that very `rev`.
+fn of_any_server(batch: Vec<Wanted>) -> Vec<Wanted> {
+    let (seen, unseen): (Vec<_>, _) = batch.into_iter().partition(|wanted| {
+        let Changes { writes, deletes, expects, .. } = &wanted.changes;
+        !(writes.is_empty() && deletes.is_empty() && expects.is_empty())
+    });
+    seen.into_iter().for_each(|wanted| (wanted.answer)(Err(StoreError::Busy)));
+    unseen
 }
 
 fn attempt(session: &Session, documents: &Documents, all: &[&Changes]) -> Result<Outcome, Trouble> {
