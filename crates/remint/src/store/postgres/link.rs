@@ -60,7 +60,10 @@ impl Link {
         if !self.leads {
             return Ok((session, false));
         }
-        let server = session.server_start()?;
+        let server = match session.server_start() {
+            Err(trouble @ Trouble::Lost(_)) => return Err(trouble),
+            said => said.ok().flatten(), // an engine that is not PostgreSQL may not know the question
+        };
         let elsewhere = self.was_there && (server.is_none() || server != self.server);
         self.server = server;
         Ok((session, elsewhere))
