@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use http::Method;
 use remint::jobs::purge::{Pace, SLICE, pass};
-use remint::store::{AuditLog, SessionById};
+use remint::store::{AuditLog, SessionById, Whereabouts, relocate};
 use remint_core::id::SessionId;
 use remint_core::refresh;
 use remint_core::session::{Continuity, Session};
@@ -334,6 +334,16 @@ async fn the_commands_of_the_guide_work_and_the_divided_tables_serve_as_before()
     place.scene.login("refresh").await.expect(200);
     place.scene.admin(Method::PATCH, &ada, json!({"nickname": "ada"})).await.expect(200);
     assert!(place.scene.app.store.read(audited()).await.unwrap().len() > entries.len(), "the audit log goes on");
+    let (divided, folder) = (place.server.url(&place.database).parse().unwrap(), tempfile::tempdir().unwrap());
+    let file = Whereabouts::Sqlite(folder.path().join("remint.db"));
+    let place = place
+        .reopened(|ask| {
+            let moving = std::thread::spawn(move || relocate(&divided, &file, None, &mut |_| {}));
+            let moved = moving.join().unwrap().unwrap();
+            let sessions = moved.iter().find(|moved| moved.table == "sessions").unwrap();
+            assert_eq!(ask("SELECT count(*) FROM sessions"), [sessions.tally.rows.to_string()], "and it can be moved");
+        })
+        .await;
     place.scene.advance(DAY * 100);
     assert_eq!(purge(&place).await, 603, "what is over goes from every part");
 }
