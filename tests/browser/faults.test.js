@@ -18,6 +18,8 @@ const SPEED = 5
 const WINDOW_MS = 4_000
 const FORTY_SECONDS_MS = 5_000
 const DAY_MS = 86_400_000
+/** Of the library, between two tries. */
+const LONGEST_PAUSE_MS = 60_000
 /** A scene that takes longer hangs. */
 const PATIENCE_MS = 300_000
 
@@ -188,7 +190,7 @@ describe('faults', { concurrency: 12 }, () => {
 
   /** Until the page has asked again; answers the first answer that it got, be it to a request for the account token. */
   async function renews({ tabs: [tab], proxy }, from) {
-    await tab.active(15_000)
+    await tab.active(LONGEST_PAUSE_MS)
     return proxy.seen.find(({ path, status, at }) => at >= from && isRenewal(path) && status === 200) ?? assert.fail('no renewal')
   }
 

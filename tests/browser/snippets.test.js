@@ -65,8 +65,9 @@ async function shown(origin, text) {
   await page.route(`${origin}/`, (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>page</title><link rel="icon" href="data:,">' }))
   await page.goto(`${origin}/`)
   const said = page.waitForEvent('console', { predicate: (message) => message.type() === 'log' && message.args().length === 1, timeout: 30_000 })
+  const broke = new Promise((_, reject) => page.once('pageerror', () => reject(new Error(wrong.join('\n')))))
   await page.addScriptTag({ type: 'module', content: text })
-  const value = await (await said).args()[0].jsonValue()
+  const value = await (await Promise.race([said, broke])).args()[0].jsonValue()
   await close()
   assert.deepEqual(wrong, [])
   return value

@@ -3,7 +3,7 @@
 
 use remint_core::administration::{AdminScope, Lacking, Rights};
 use remint_core::audit::{Act, Doer, Entry, Target};
-use remint_core::change::{Changes, RowKey};
+use remint_core::change::{Changes, Row, RowKey};
 use remint_core::client::{Api, Client};
 use remint_core::id::ClientId;
 use remint_core::rev::Rev;
@@ -106,11 +106,18 @@ impl By {
     /// # Errors
     /// [`Failure::Contended`] where the client has moved: whoever tries again is looked at anew. And those of the store.
     pub async fn commit(&self, app: &App, changes: Changes) -> Result<Commit, AdminError> {
-        let Some((client, rev)) = &self.client else { return Ok(app.store.commit(changes).await?) };
-        let acting = RowKey::Client(client.clone());
-        let commit = app.store.commit(changes.expect(acting.clone(), *rev)).await?;
-        let moved = match &commit {
-            Commit::Conflict { key, current } if *key == acting => current.as_ref().is_none_or(|row| row.rev() != *rev),
+        let client_changes = changes.writes.iter().any(|row| matches!(row, Row::Client(_)));
+        let acting = self.client.as_ref().map(|(client, rev)| (RowKey::Client(client.clone()), *rev));
+        let changes = acting.iter().cloned().fold(changes, |changes, (acting, rev)| changes.expect(acting, rev));
+        let commit = app.store.commit(changes).await;
+        if client_changes {
+            app.origins.forget(); // also where it failed: it may have been written
+        }
+        let commit = commit?;
+        let moved = match (&commit, acting) {
+            (Commit::Conflict { key, current }, Some((acting, rev))) if *key == acting => {
+                current.as_ref().is_none_or(|row| row.rev() != rev)
+            }
             _ => false, // also where its own row is in the way of one that it wants
         };
         if moved { Err(Failure::Contended.into()) } else { Ok(commit) }

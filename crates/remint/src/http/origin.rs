@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -110,18 +111,36 @@ async fn known(app: &App, origin: &HeaderValue) -> Option<Page> {
 }
 
 /// The origins of all clients, read once a second at most: a flood of requests from pages asks the store no more often.
+/// What this node changes counts at once, what another one changes within that second.
 #[derive(Debug, Default)]
-pub struct KnownOrigins(ArcSwapOption<(Timestamp, Arc<Pages>)>);
+pub struct KnownOrigins {
+    read: ArcSwapOption<Read>,
+    changes: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Read {
+    at: Timestamp,
+    /// How many changes there had been before.
+    changes: u64,
+    pages: Arc<Pages>,
+}
 
 type Pages = BTreeMap<Origin, Page>;
 
 const READ_EVERY: Duration = Duration::from_secs(1);
 
 impl KnownOrigins {
+    /// A client was changed here.
+    pub fn forget(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
     async fn of_clients(&self, app: &App) -> Arc<Pages> {
-        let now = app.clock.now();
-        if let Some(kept) = self.0.load_full().filter(|kept| now.since(kept.0) < READ_EVERY && now >= kept.0) {
-            return Arc::clone(&kept.1);
+        let (now, changes) = (app.clock.now(), self.changes.load(Ordering::SeqCst));
+        let good = |read: &Arc<Read>| read.changes == changes && now.since(read.at) < READ_EVERY && now >= read.at;
+        if let Some(read) = self.read.load_full().filter(good) {
+            return Arc::clone(&read.pages);
         }
         let clients = app.store.read(Clients).await.unwrap_or_default();
         let mut pages = Pages::new();
@@ -132,7 +151,7 @@ impl KnownOrigins {
             }
         }
         let pages = Arc::new(pages);
-        self.0.store(Some(Arc::new((now, Arc::clone(&pages)))));
+        self.read.store(Some(Arc::new(Read { at: now, changes, pages: Arc::clone(&pages) })));
         pages
     }
 }

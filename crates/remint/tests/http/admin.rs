@@ -261,6 +261,23 @@ async fn who_may_write_users_and_not_see_them_is_told_the_version_alone() {
 }
 
 #[tokio::test]
+async fn pages_may_call_as_soon_as_their_origin_is_said_to_be_the_clients() {
+    let scene = Scene::new().await;
+    let preflight = async |origin: &str| {
+        let request =
+            Request::options("/session").header("origin", origin).header("access-control-request-method", "POST");
+        scene.send(request.body(axum::body::Body::empty()).unwrap()).await.status.as_u16()
+    };
+    let new = "https://new.example.test";
+    assert_eq!((preflight(PAGE).await, preflight(new).await), (204, 403));
+    let rolling = "/admin/api/clients/rolling";
+    scene.admin(Method::PATCH, rolling, json!({"origins": [PAGE, new]})).await.expect(200);
+    assert_eq!((preflight(PAGE).await, preflight(new).await), (204, 204), "the clock stands");
+    scene.admin(Method::PATCH, rolling, json!({"origins": [PAGE]})).await.expect(200);
+    assert_eq!((preflight(PAGE).await, preflight(new).await), (204, 403));
+}
+
+#[tokio::test]
 async fn no_page_may_read_administration() {
     let scene = Scene::new().await;
     let chief = Administrator::new(&scene, "chief", EVERYTHING, &[]).await;
