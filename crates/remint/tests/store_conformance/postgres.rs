@@ -8,7 +8,7 @@ use remint::store::{
     BeforeCommit, ClientById, Commit, Counter, FeedAfter, FeedHead, Holding, OpenError, SessionById, Store, StoreError,
     StoreOptions, UserById,
 };
-use remint_core::change::{Changes, Row, Take, Taken};
+use remint_core::change::{Changes, Row, RowKey, Take, Taken};
 use remint_core::client::Client;
 use remint_core::event::{ChainHash, Cursor};
 use remint_core::id::SessionId;
@@ -187,6 +187,36 @@ async fn through_a_proxy(at: &PostgresDatabase, longest_wait: Duration) -> (Prox
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_decided_on_one_server_is_not_written_to_the_one_that_takes_its_place() {
+    // A row alone is written and committed in one go, so nobody knows; all else is known not to be written.
+    let (alone, beside) = (|changes| changes, |changes: Changes| changes.expect(RowKey::User(uid(9)), Rev::NEW));
+    assert_eq!(decided_while_the_server_is_replaced(alone).await, StoreError::Unknown);
+    assert_eq!(decided_while_the_server_is_replaced(beside).await, StoreError::Busy);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_has_decided_that_nothing_is_to_be_written_leaves_no_snapshot_open() {
+    let at = PostgresDatabase::new();
+    let store = at.open();
+    let open = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
+    done(&store, new_user(1)).await;
+    for write in [false, true, false] {
+        let decide = move |user: Option<User>| match write {
+            true => (Changes::none().write(Row::User(user.unwrap().with_new_cv())), ()),
+            false => (Changes::none(), ()),
+        };
+        store.settle(UserById(uid(1)), decide).await.unwrap();
+        bounded(async {
+            while at.ask(open) != ["0"] {
+                tokio::task::yield_now().await; // it is left after the answer
+            }
+        })
+        .await;
+    }
+    assert_eq!(cv(&store).await, 2);
+}
+
+/// What is told of changes that were decided upon one server, and whose commit finds another.
+async fn decided_while_the_server_is_replaced(beside: fn(Changes) -> Changes) -> StoreError {
     let (at, standby) = (PostgresDatabase::new(), Cluster::of("-standby"));
     let _ = standby.ask("postgres", &format!("DROP DATABASE IF EXISTS {} (FORCE)", at.name));
     let _ = standby.ask("postgres", &format!("CREATE DATABASE {}", at.name));
@@ -206,11 +236,10 @@ async fn what_was_decided_on_one_server_is_not_written_to_the_one_that_takes_its
     let port = standby.port();
     let raised = move |user: Option<User>| {
         proxy.lead_to(port);
-        (Changes::none().write(Row::User(user.unwrap().with_new_cv())), ())
+        (beside(Changes::none().write(Row::User(user.unwrap().with_new_cv()))), ())
     };
     let decided = store.settle(UserById(uid(1)), raised).await;
     // then it is decided again by whoever asked, and what the other one acknowledged stands
-    assert_eq!(decided.unwrap_err(), StoreError::Busy);
     assert_eq!(there.read(UserById(uid(1))).await.unwrap().unwrap().status, UserStatus::Disabled);
     assert_eq!(store.read(UserById(uid(1))).await.unwrap().unwrap().status, UserStatus::Disabled);
     done(&store, new_user(2)).await;
@@ -218,6 +247,7 @@ async fn what_was_decided_on_one_server_is_not_written_to_the_one_that_takes_its
     store.close().await;
     there.close().await;
     standby.ask("postgres", &format!("DROP DATABASE {} (FORCE)", at.name));
+    decided.unwrap_err()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -7,6 +7,7 @@ use remint_core::audit::Entry;
 use remint_core::change::{Changes, Forgotten, Row, RowKey, Take, Taken};
 use remint_core::rev::Rev;
 
+use super::tables::table;
 use crate::store::error::StoreError;
 use crate::store::record::Param;
 use crate::store::rows;
@@ -46,6 +47,36 @@ impl<'a> Needs<'a> {
         let expected = all.iter().flat_map(|changes| &changes.expects).map(|(key, _)| key);
         needs.expected = expected.filter(|key| !needs.written.contains(*key)).cloned().collect();
         needs
+    }
+}
+
+/// A batch in which each member writes one row anew and nothing beside it, all of one table and no row twice: whether one
+/// of them can be written depends on no other, and on nothing but the `rev` of its row.
+pub(super) struct Renewed<'a> {
+    /// Of which table.
+    pub(super) table: usize,
+    /// The row of each member.
+    pub(super) keys: Vec<RowKey>,
+    /// What is to be written of each, its `rev` then, and its `rev` now.
+    pub(super) values: Vec<Vec<Param<'a>>>,
+}
+
+impl<'a> Renewed<'a> {
+    pub(super) fn of(all: &[&'a Changes]) -> Option<Self> {
+        let rows: Vec<&Row> = all.iter().filter(|changes| changes.is_one_write()).flat_map(|one| &one.writes).collect();
+        let keys: Vec<RowKey> = rows.iter().map(|row| row.key()).collect();
+        let of = |key: &RowKey| matches!(key, RowKey::User(_) | RowKey::Session(_)).then(|| table(key));
+        let table = of(keys.first()?)?;
+        let each_by_itself = rows.len() == all.len()
+            && rows.iter().all(|row| row.rev() != Rev::NEW)
+            && keys.iter().all(|key| of(key) == Some(table))
+            && keys.iter().collect::<HashSet<_>>().len() == keys.len();
+        let values = |row: &&'a Row| {
+            let mut values = rows::values(row).ok()?; // whose row cannot be written is found, and told, one by one
+            values.extend([Param::rev(row.rev().next()), Param::rev(row.rev())]);
+            Some(values)
+        };
+        each_by_itself.then(|| rows.iter().map(values).collect()).flatten().map(|values| Self { table, keys, values })
     }
 }
 

@@ -69,6 +69,13 @@ impl Link {
         Ok((session, elsewhere))
     }
 
+    /// Leaves the snapshot that is still open, if one is.
+    pub(super) fn leave(&self) {
+        if let Some(session) = &self.session {
+            session.leave();
+        }
+    }
+
     /// Whether the session that was lent last is of no use any more.
     pub(super) fn is_broken(&self) -> bool {
         self.session.as_ref().is_none_or(Session::is_broken)

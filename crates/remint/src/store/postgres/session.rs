@@ -23,6 +23,8 @@ use crate::store::record::Param;
 
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// As [`WRITING`], where a snapshot is to be left first.
+const WRITING_INSTEAD: &str = "ROLLBACK; BEGIN ISOLATION LEVEL READ COMMITTED";
 const AGE: &str = "SELECT age FROM document_age WHERE one = 1";
 
 /// What the statements of a session are part of.
@@ -183,15 +185,38 @@ impl Session {
         self.asked(call.sql, &call.params())
     }
 
+    /// Nothing more is asked in the snapshot: it is left on the way with what comes next, or by [`Self::leave`].
+    pub(super) fn asked_all(&self) {
+        self.fetched.borrow_mut().clear();
+    }
+
     /// Begins to write, and asks all these at once.
     pub(super) fn begin_writing(&self, asked: &[Call<'_>]) -> Result<Vec<Vec<Row>>, Trouble> {
-        self.scope.set(Scope::Writing);
+        let begin = match self.scope.replace(Scope::Writing) {
+            Scope::Snapshot(_) => WRITING_INSTEAD,
+            Scope::None | Scope::One { .. } | Scope::ToBegin | Scope::Writing => WRITING,
+        };
         self.run(async {
             let statements = self.all_prepared(asked).await?;
             let params = asked.iter().map(Call::params).collect::<Vec<_>>();
             let rows = statements.iter().zip(&params).map(|(statement, params)| self.client.query(statement, params));
-            try_join(self.client.batch_execute(WRITING), in_order(rows)).await.map(|((), rows)| rows)
+            try_join(self.client.batch_execute(begin), in_order(rows)).await.map(|((), rows)| rows)
         })
+    }
+
+    /// One statement that writes, a transaction by itself: what it answers is committed.
+    pub(super) fn at_once(&self, call: &Call<'_>) -> Result<Vec<Row>, Trouble> {
+        let left = matches!(self.scope.replace(Scope::None), Scope::Snapshot(_));
+        let done = self.run(async {
+            let statement = self.prepared(call.sql).await?;
+            let params = call.params();
+            let asked = self.client.query(&statement, &params);
+            if !left {
+                return asked.await;
+            }
+            try_join(self.client.batch_execute("ROLLBACK"), asked).await.map(|((), rows)| rows) // sent in this order
+        });
+        done.map_err(Trouble::of_one_statement)
     }
 
     /// Runs all these at once; how many rows each of them changed.

@@ -220,6 +220,18 @@ pub(super) fn write(session: &Session, mut batch: Batch<'_>, documents: bool) ->
     writing.run(session)
 }
 
+/// Writes rows anew, each where it is at its `rev`, and commits them. The keys of those that were.
+pub(super) fn renew(session: &Session, table: usize, mut values: Values<'_>) -> Result<HashSet<RowKey>, Trouble> {
+    let bulk = &TABLES[table];
+    let key = bulk.kinds.len() - bulk.keys;
+    values.sort_unstable_by(|a, b| ordered(&a[key], &b[key]));
+    let columns = Column::all(&[&bulk.kinds[..], &[Int, Int]].concat(), &values);
+    let found = session.at_once(&Call { sql: &bulk.renew, columns })?;
+    let written =
+        |row: &tokio_postgres::Row| decoded(bulk.name, Record::of(Answer::Postgres(row)), |record| bulk.key(record));
+    found.iter().map(written).collect::<Result<_, _>>().map_err(|_| Trouble::Failed(StoreError::Unknown))
+}
+
 fn deleted(rows: &[(RowKey, Rev)]) -> Values<'_> {
     let mut all: Values<'_> = rows
         .iter()

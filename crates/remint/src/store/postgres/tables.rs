@@ -27,6 +27,8 @@ pub(super) struct Bulk {
     pub(super) insert: String,
     /// Rows at a key and a `rev`, to another.
     pub(super) update: String,
+    /// As `update`; answers the keys of those that were there.
+    pub(super) renew: String,
     /// Nothing at a key and a `rev`.
     pub(super) delete: String,
     /// Makes a key of an id.
@@ -54,6 +56,12 @@ impl Bulk {
             unnest(&[first_kind])
         );
         let every: Vec<Kind> = kinds.iter().copied().chain([Int]).collect();
+        let update = format!(
+            "UPDATE {name} AS t SET {}, rev = k.rev FROM {} AS k ({}, rev, was) WHERE {at} AND t.rev = k.was",
+            sets.join(", "),
+            unnest(&[every.as_slice(), &[Int]].concat()),
+            list(&columns),
+        );
         let whole = table.select.split(" WHERE ").next().unwrap_or_default();
         Self {
             fetch: format!("{whole} WHERE {first} = ANY($1::{})", first_kind.array()),
@@ -62,12 +70,8 @@ impl Bulk {
                 list(&columns),
                 unnest(&every)
             ),
-            update: format!(
-                "UPDATE {name} AS t SET {}, rev = k.rev FROM {} AS k ({}, rev, was) WHERE {at} AND t.rev = k.was",
-                sets.join(", "),
-                unnest(&[every.as_slice(), &[Int]].concat()),
-                list(&columns),
-            ),
+            renew: format!("{update} RETURNING t.{id}"),
+            update,
             delete: format!(
                 "DELETE FROM {name} AS t USING {} AS k ({}, was) WHERE {at} AND t.rev = k.was",
                 unnest(&[&kinds[kinds.len() - keys..], &[Int]].concat()),

@@ -57,6 +57,15 @@ impl Trouble {
             Self::Lost(_) | Self::Refused(_) | Self::Failed(_) => Self::Failed(StoreError::Unknown),
         }
     }
+
+    /// This, where it was a statement that writes and commits in one that failed. The database refuses it before it commits;
+    /// where the connection ends, nobody knows.
+    pub(super) fn of_one_statement(self) -> Self {
+        match self {
+            Self::Lost(_) => Self::Failed(StoreError::Unknown),
+            told @ (Self::Again(_) | Self::Refused(_) | Self::Failed(_)) => told,
+        }
+    }
 }
 
 impl fmt::Display for Trouble {

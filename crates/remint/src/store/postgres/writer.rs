@@ -11,7 +11,7 @@ use std::time::Duration;
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::event::Cursor;
 
-use super::batch::{Needs, Verdict};
+use super::batch::{Needs, Renewed, Verdict};
 use super::link::Link;
 use super::session::Session;
 use super::statements::{self, Seen, append, write};
@@ -107,6 +107,7 @@ impl Writer {
             batch.extend(decided);
         }
         self.commit(batch);
+        self.link.leave(); // where nothing was left to commit
     }
 
     /// All of them in one snapshot. What is to be committed upon them. Where the connection is lost on the way, those that
@@ -156,7 +157,7 @@ impl Writer {
                 Answered::Failed(question, error) => failed.push((question, error)),
             }
         }
-        session.leave();
+        session.asked_all();
         failed
     }
 
@@ -235,6 +236,9 @@ fn of_any_server(batch: Vec<Wanted>) -> Vec<Wanted> {
 }
 
 fn attempt(session: &Session, documents: &Documents, all: &[&Changes]) -> Result<Outcome, Trouble> {
+    if let Some(batch) = Renewed::of(all) {
+        return renewed(session, documents, batch);
+    }
     let needs = Needs::of(all);
     let mut batch = statements::locked(session, &needs)?;
     let verdicts: Vec<_> = all.iter().map(|changes| batch.member(changes)).collect();
@@ -263,6 +267,21 @@ fn attempt(session: &Session, documents: &Documents, all: &[&Changes]) -> Result
     statements::grow(session, &events, head)?;
     session.commit()?;
     Ok((answers, head.map(|head: Cursor| head.seq)))
+}
+
+/// A batch of renewals, in one statement. Those whose row was not as they had seen it are in conflict, the others committed.
+fn renewed(session: &Session, documents: &Documents, batch: Renewed<'_>) -> Result<Outcome, Trouble> {
+    let Renewed { table, keys, values } = batch;
+    let found = statements::renew(session, table, values)?;
+    let reader = Reader { source: Source::Postgres(session), documents };
+    let answer = |key: &RowKey| match found.contains(key) {
+        true => Ok(Commit::Done { taken: Vec::new(), cursor: None }),
+        false => {
+            let current = reader.row(key)?;
+            Ok(Commit::Conflict { key: key.clone(), current: current.map(Box::new) })
+        }
+    };
+    Ok((keys.iter().map(answer).collect(), None))
 }
 
 /// The rows that were in somebody's way, as they are at the end of the batch: each is read once.
