@@ -46,6 +46,16 @@ it('says what was refused in the words of the server', async () => {
   await assert.rejects(wrong.sessions.list('external:4711'), (error) => error.status === 401 && error.error === 'invalid_client');
 });
 
+/** What ends with either of two. `AbortSignal.any` can be forgotten by the garbage collector of Node.js 20. */
+function either(...signals) {
+  const over = new AbortController();
+  for (const signal of signals) {
+    if (signal.aborted) over.abort();
+    signal.addEventListener('abort', () => over.abort());
+  }
+  return over.signal;
+}
+
 /** A guard whose feed can be cut. */
 function cut(onLost) {
   const { issuer, audience, credential } = server;
@@ -54,7 +64,7 @@ function cut(onLost) {
   const fetch = (url, init) => {
     if (!String(url).endsWith('/feed')) return globalThis.fetch(url, init);
     if (!line.whole) return Promise.reject(new TypeError('cut'));
-    return globalThis.fetch(url, { ...init, signal: AbortSignal.any([init.signal, over.signal]) });
+    return globalThis.fetch(url, { ...init, signal: either(init.signal, over.signal) });
   };
   const clock = { now: () => Date.now() / 1000, ticks: () => performance.now() + line.silence };
   const verifier = new Verifier({ issuer, audience, credential, fetch, onLost, clock });
@@ -89,7 +99,7 @@ it('goes on from its place when the feed comes back', async () => {
     if (!String(url).endsWith('/feed')) return globalThis.fetch(url, init);
     lines += 1;
     places.push(init.headers['last-event-id'] ?? null);
-    return globalThis.fetch(url, { ...init, signal: AbortSignal.any([init.signal, over.signal]) });
+    return globalThis.fetch(url, { ...init, signal: either(init.signal, over.signal) });
   };
   const verifier = new Verifier({ issuer, audience, credential, fetch });
   await verifier.ready();
