@@ -44,8 +44,11 @@ pub trait Question: Send + 'static {
     /// Whether it is asked of the writer, between two commits: see [`BeforeCommit`].
     const BEFORE_COMMIT: bool = false;
 
-    /// The answer, where memory has it and nothing was committed since that could change it.
-    fn remembered(&self, _: &Documents) -> Option<Self::Answer> {
+    /// Whether memory may have the answer: of clients and apis.
+    const REMEMBERED: bool = false;
+
+    /// The answer, where memory has it as of this age.
+    fn remembered(&self, _: &Documents, _: Age) -> Option<Self::Answer> {
         None
     }
 
@@ -413,9 +416,10 @@ pub struct ClientById(pub ClientId);
 
 impl Question for ClientById {
     type Answer = Option<Arc<Client>>;
+    const REMEMBERED: bool = true;
 
-    fn remembered(&self, documents: &Documents) -> Option<Self::Answer> {
-        documents.clients_by_id.known(self.0.as_str(), documents.age()).map(Some)
+    fn remembered(&self, documents: &Documents, age: Age) -> Option<Self::Answer> {
+        documents.clients_by_id.known(self.0.as_str(), age).map(Some)
     }
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -449,9 +453,10 @@ pub struct ApiFor(pub Audience);
 
 impl Question for ApiById {
     type Answer = Option<Arc<Api>>;
+    const REMEMBERED: bool = true;
 
-    fn remembered(&self, documents: &Documents) -> Option<Self::Answer> {
-        documents.apis_by_id.known(self.0.as_str(), documents.age()).map(Some)
+    fn remembered(&self, documents: &Documents, age: Age) -> Option<Self::Answer> {
+        documents.apis_by_id.known(self.0.as_str(), age).map(Some)
     }
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
@@ -461,9 +466,10 @@ impl Question for ApiById {
 
 impl Question for ApiFor {
     type Answer = Option<Arc<Api>>;
+    const REMEMBERED: bool = true;
 
-    fn remembered(&self, documents: &Documents) -> Option<Self::Answer> {
-        documents.apis_by_audience.known(self.0.as_str(), documents.age()).map(Some)
+    fn remembered(&self, documents: &Documents, age: Age) -> Option<Self::Answer> {
+        documents.apis_by_audience.known(self.0.as_str(), age).map(Some)
     }
 
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {

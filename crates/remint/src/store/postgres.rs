@@ -1,6 +1,7 @@
 //! Where PostgreSQL differs: connections, what is asked on them and how they fail. Several nodes write to one database; all
 //! that one of them relies on is locked, or counted when it is written. Nothing here waits for a caller within a transaction.
 
+mod ages;
 mod alone;
 mod batch;
 mod column;
@@ -61,6 +62,9 @@ pub(super) fn open(
     let reading = Reading {
         readers: Pool::start("store-reader", options.readers, &near, &documents),
         scanners: Pool::start("store-scanner", options.scans, &far, &documents),
+        looker: Pool::start("store-looker", 1, &near, &documents),
+        documents: Arc::clone(&documents),
+        ages: Arc::default(),
     };
     let (told, opened) = mpsc::channel();
     let place = near.to_string();

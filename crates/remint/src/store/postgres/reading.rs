@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use super::ages::{self, Ages};
 use super::link::Link;
 use super::place::Place;
 use crate::clock::Stopwatch;
@@ -24,14 +25,24 @@ pub(in crate::store) struct Reading {
     pub(super) readers: Pool,
     /// For those that scan.
     pub(super) scanners: Pool,
+    /// For how old clients and apis are.
+    pub(super) looker: Pool,
+    pub(super) documents: Arc<Documents>,
+    pub(super) ages: Arc<Ages>,
 }
 
 impl Reading {
     pub(in crate::store) async fn ask<Q: Question>(&self, question: Q) -> Result<Q::Answer, StoreError> {
+        if Q::REMEMBERED
+            && let Some(age) = ages::now(&self.ages, &self.looker).await
+            && let Some(answer) = question.remembered(&self.documents, age)
+        {
+            return Ok(answer);
+        }
         let (answer, answered) = oneshot::channel();
         let pool = if Q::SCAN { &self.scanners } else { &self.readers };
         let question = Box::new(Asking { question, answer });
-        pool.ask(Waiting { question, one_statement: Q::ONE_STATEMENT, waited: Stopwatch::start() })?;
+        pool.ask(question, Q::ONE_STATEMENT)?;
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -39,6 +50,7 @@ impl Reading {
     pub(in crate::store) fn close(&self) {
         self.readers.close();
         self.scanners.close();
+        self.looker.close();
     }
 }
 
@@ -79,7 +91,9 @@ impl Pool {
         Self { threads: Mutex::new(threads.collect()), queue: Mutex::new(Some(sender)) }
     }
 
-    fn ask(&self, waiting: Waiting) -> Result<(), StoreError> {
+    /// Lets a thread ask a question.
+    pub(super) fn ask(&self, question: Box<dyn Asked>, one_statement: bool) -> Result<(), StoreError> {
+        let waiting = Waiting { question, one_statement, waited: Stopwatch::start() };
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.as_ref().ok_or(StoreError::Closed)?.try_send(waiting).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy,

@@ -19,6 +19,7 @@ use super::column::Column;
 use super::place::Place;
 use super::trouble::Trouble;
 use crate::store::documents::Age;
+use crate::store::error::StoreError;
 use crate::store::record::Param;
 
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -138,6 +139,14 @@ impl Session {
         }
     }
 
+    /// The age of clients and apis now.
+    pub(super) fn age_now(&self) -> Result<Age, Trouble> {
+        self.begin_one();
+        let found = self.rows(AGE, &[])?;
+        let age = found.first().map(|row| row.try_get(0)).transpose()?;
+        age.map(|age| Age::stored(age, self.era.get())).ok_or_else(|| Trouble::Failed(no_age()))
+    }
+
     fn begun(&self, age: &Row) -> Result<Age, Error> {
         let age = Age::stored(age.try_get(0)?, self.era.get());
         self.scope.set(Scope::Snapshot(age));
@@ -148,7 +157,7 @@ impl Session {
     pub(in crate::store) fn rows(&self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>, Trouble> {
         if let Scope::One { asked } = self.scope.get() {
             if asked {
-                return Err(Trouble::Failed(crate::store::StoreError::Io { what: "asked more than it said".into() }));
+                return Err(Trouble::Failed(StoreError::Io { what: "asked more than it said".into() }));
             }
             self.scope.set(Scope::One { asked: true });
         }
@@ -288,6 +297,10 @@ impl Session {
         }
         done
     }
+}
+
+fn no_age() -> StoreError {
+    StoreError::Corrupt { table: "document_age", key: "1".to_owned(), what: "it is not there".to_owned() }
 }
 
 /// A connection with the first host that lets a writer in, or why the last did not.

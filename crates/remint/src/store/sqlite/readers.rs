@@ -139,7 +139,7 @@ impl Readers {
     /// Asks on a connection, waiting for one where all are lent. A point question keeps one for microseconds. A
     /// connection on which anything failed is not lent again.
     pub(in crate::store) fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer, StoreError> {
-        if let Some(answer) = question.remembered(&self.documents) {
+        if let Some(answer) = question.remembered(&self.documents, self.documents.age()) {
             return self.state().file.as_ref().map(|_| answer).ok_or(StoreError::Closed);
         }
         let mut lent = self.lend()?;
