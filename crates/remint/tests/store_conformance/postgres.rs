@@ -92,11 +92,21 @@ async fn a_client_that_one_node_changed_is_never_answered_from_the_memory_of_ano
     let at = PostgresDatabase::new();
     let (here, there) = (at.open(), at.open());
     done(&here, Changes::none().write(Row::Client(client("demo")))).await;
+    let crowd: Vec<_> = (0..16)
+        .map(|_| {
+            let there = there.clone();
+            tokio::spawn(async move { while there.read(ClientById(client("demo").id)).await.is_ok() {} })
+        })
+        .collect();
     for round in 1..30 {
         let known = there.read(ClientById(client("demo").id)).await.unwrap().unwrap();
         assert_eq!(known.rev, Rev::from_stored(round));
         let changed = Client { pv: known.pv + 1, ..(*known).clone() };
         done(&here, Changes::none().write(Row::Client(changed))).await;
+    }
+    there.close().await;
+    for one in crowd {
+        bounded(one).await.unwrap(); // a store that is closed says so, also to them
     }
 }
 
@@ -242,7 +252,13 @@ async fn decided_while_the_server_is_replaced(beside: fn(Changes) -> Changes) ->
     // then it is decided again by whoever asked, and what the other one acknowledged stands
     assert_eq!(there.read(UserById(uid(1))).await.unwrap().unwrap().status, UserStatus::Disabled);
     assert_eq!(store.read(UserById(uid(1))).await.unwrap().unwrap().status, UserStatus::Disabled);
-    done(&store, new_user(2)).await;
+    let written = async || loop {
+        match store.commit(new_user(2)).await {
+            Err(StoreError::Busy) => {} // until the writer has found the other one
+            answer => return answer,
+        }
+    };
+    assert!(matches!(bounded(written()).await, Ok(Commit::Done { .. })));
     done(&store, new_user(3)).await;
     store.close().await;
     there.close().await;

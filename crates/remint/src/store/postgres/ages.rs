@@ -2,24 +2,35 @@
 //! Never tells an age that was looked at before somebody asked for it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use remint_core::id::SessionId;
 use tokio::sync::oneshot;
 
 use super::reading::Pool;
+use crate::clock::Stopwatch;
 use crate::store::ask::{Reader, Source};
 use crate::store::documents::Age;
 use crate::store::error::StoreError;
 use crate::store::order::{Answered, Asked};
 
-/// Who waits for an age, and whether somebody looks.
+/// Whoever has waited so long asks by itself: one connection that has gone silent, or cannot be made, holds nobody up for
+/// longer.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+/// So long after a look that failed everybody asks by itself.
+const REST: Duration = Duration::from_secs(5);
+
+/// Who waits for an age, and whether somebody is to look.
 #[derive(Default)]
 pub(super) struct Ages(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     waiting: Vec<oneshot::Sender<Age>>,
+    /// A look is in the queue, and has not begun.
     looked_for: bool,
+    /// Since the last look failed.
+    failed: Option<Stopwatch>,
 }
 
 /// The age, looked at after this call; none where it cannot be told.
@@ -27,14 +38,19 @@ pub(super) async fn now(ages: &Arc<Ages>, looker: &Pool) -> Option<Age> {
     let (told, age) = oneshot::channel();
     let looked_for = {
         let mut state = ages.state();
+        if state.failed.as_ref().is_some_and(|failed| failed.elapsed() < REST) {
+            return None;
+        }
         state.waiting.push(told);
         std::mem::replace(&mut state.looked_for, true)
     };
     if !looked_for {
         // Where that is refused, the look is over as soon as it is dropped.
-        let _ = looker.ask(Box::new(Look { ages: Arc::clone(ages), over: false }), true);
+        let _ = looker.ask(Box::new(Look { ages: Arc::clone(ages), begun: false }), true);
     }
-    age.await.ok()
+    let age = tokio::time::timeout(LONGEST_LOOK, age).await.ok().and_then(Result::ok);
+    ages.state().failed = if age.is_none() { Some(Stopwatch::start()) } else { None };
+    age
 }
 
 impl Ages {
@@ -43,19 +59,18 @@ impl Ages {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All who wait, for a look that begins now. Nobody: then it is over.
-    fn next(&self) -> Vec<oneshot::Sender<Age>> {
+    /// All who wait for a look that begins now; who comes later waits for another.
+    fn begun(&self) -> Vec<oneshot::Sender<Age>> {
         let mut state = self.state();
-        state.looked_for = !state.waiting.is_empty();
+        state.looked_for = false;
         std::mem::take(&mut state.waiting)
     }
 }
 
-/// Looks, again and again, as long as somebody waits: on a thread that does nothing else.
+/// One look.
 struct Look {
     ages: Arc<Ages>,
-    /// Nobody waited any more.
-    over: bool,
+    begun: bool,
 }
 
 impl Asked for Look {
@@ -64,31 +79,27 @@ impl Asked for Look {
     }
 
     fn ask(mut self: Box<Self>, reader: &mut Reader<'_>) -> Answered {
-        let Source::Postgres(session) = reader.source else { return Answered::Over };
-        loop {
-            let waiting = self.ages.next();
-            if waiting.is_empty() {
-                self.over = true;
-                return Answered::Over;
-            }
-            // Whoever is told nothing asks by itself, and hears what is wrong.
-            let Ok(age) = session.age_now() else { return Answered::Over };
+        self.begun = true;
+        let waiting = self.ages.begun();
+        // Whoever is told nothing asks by itself, and hears what is wrong.
+        if let Source::Postgres(session) = reader.source
+            && let Ok(age) = session.age_now()
+        {
             for told in waiting {
                 let _ = told.send(age); // who went away needs none
             }
         }
+        Answered::Over
     }
 
     fn refuse(self: Box<Self>, _: StoreError) {}
 }
 
 impl Drop for Look {
-    /// Where it failed, or never began: who waits is told nothing, and the next to ask looks again.
+    /// Where it never began: who waits is told nothing.
     fn drop(&mut self) {
-        if !self.over {
-            let mut state = self.ages.state();
-            state.looked_for = false;
-            state.waiting.clear();
+        if !self.begun {
+            self.ages.begun();
         }
     }
 }

@@ -98,7 +98,8 @@ fn statements() -> Vec<(String, String)> {
         }
     }
     let made = TABLES.iter().flat_map(|bulk| {
-        [&bulk.fetch, &bulk.lock, &bulk.share, &bulk.insert, &bulk.update, &bulk.delete].map(|sql| (bulk.name, sql))
+        [&bulk.fetch, &bulk.lock, &bulk.share, &bulk.insert, &bulk.update, &bulk.renew, &bulk.delete]
+            .map(|sql| (bulk.name, sql))
     });
     all.extend(made.map(|(table, sql)| (table.to_owned(), sql.clone())));
     all
@@ -129,7 +130,7 @@ fn no_statement_relies_on_what_other_engines_do_not_have() {
 #[test]
 fn a_statement_of_many_rows_knows_one_table_and_finds_it_by_its_key() {
     for bulk in TABLES.iter() {
-        for sql in [&bulk.fetch, &bulk.lock, &bulk.share, &bulk.insert, &bulk.update, &bulk.delete] {
+        for sql in [&bulk.fetch, &bulk.lock, &bulk.share, &bulk.insert, &bulk.update, &bulk.renew, &bulk.delete] {
             let others =
                 TABLES.iter().filter(|other| other.name != bulk.name && says(sql, &format!("FROM {}", other.name)));
             assert_eq!(others.count(), 0, "{sql}");

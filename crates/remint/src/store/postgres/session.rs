@@ -215,9 +215,9 @@ impl Session {
 
     /// One statement that writes, a transaction by itself: what it answers is committed.
     pub(super) fn at_once(&self, call: &Call<'_>) -> Result<Vec<Row>, Trouble> {
+        let statement = self.run(self.prepared(call.sql))?;
         let left = matches!(self.scope.replace(Scope::None), Scope::Snapshot(_));
         let done = self.run(async {
-            let statement = self.prepared(call.sql).await?;
             let params = call.params();
             let asked = self.client.query(&statement, &params);
             if !left {

@@ -58,11 +58,11 @@ impl Trouble {
         }
     }
 
-    /// This, where it was a statement that writes and commits in one that failed. The database refuses it before it commits;
-    /// where the connection ends, nobody knows.
+    /// This, where it was a statement that writes and commits in one that failed. What is told apart here the database says
+    /// before it commits; of all else, and where the connection ends, nobody knows.
     pub(super) fn of_one_statement(self) -> Self {
         match self {
-            Self::Lost(_) => Self::Failed(StoreError::Unknown),
+            Self::Lost(_) | Self::Failed(StoreError::Io { .. }) => Self::Failed(StoreError::Unknown),
             told @ (Self::Again(_) | Self::Refused(_) | Self::Failed(_)) => told,
         }
     }

@@ -276,6 +276,7 @@ fn renewed(session: &Session, documents: &Documents, batch: Renewed<'_>) -> Resu
     let reader = Reader { source: Source::Postgres(session), documents };
     let answer = |key: &RowKey| match found.contains(key) {
         true => Ok(Commit::Done { taken: Vec::new(), cursor: None }),
+        false if session.is_broken() => Err(Trouble::silent().into()), // each would wait as long as the first
         false => {
             let current = reader.row(key)?;
             Ok(Commit::Conflict { key: key.clone(), current: current.map(Box::new) })
