@@ -110,6 +110,46 @@ async fn a_client_that_one_node_changed_is_never_answered_from_the_memory_of_ano
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_connection_that_has_gone_silent_hides_no_change_of_a_client() {
+    let at = PostgresDatabase::new();
+    let (here, there) = (at.open(), at.open());
+    let pv = async || bounded(there.read(ClientById(client("demo").id))).await.unwrap().unwrap().pv;
+    done(&here, Changes::none().write(Row::Client(client("demo")))).await;
+    let first = pv().await;
+    let looks = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT age FROM%'";
+    let silent = Stopped::all(at.ask(looks));
+    for more in 1..4 {
+        let changed = Client { pv: first + more, rev: Rev::from_stored(more.try_into().unwrap()), ..client("demo") };
+        done(&here, Changes::none().write(Row::Client(changed))).await;
+        assert_eq!(pv().await, first + more);
+    }
+    drop(silent);
+    assert_eq!(pv().await, first + 3);
+}
+
+/// Processes that do nothing, as long as this lives.
+struct Stopped(Vec<String>);
+
+impl Stopped {
+    fn all(processes: Vec<String>) -> Self {
+        assert!(!processes.is_empty());
+        let stopped = Self(processes);
+        stopped.signal("-STOP");
+        stopped
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(std::process::Command::new("kill").arg(signal).args(&self.0).status().unwrap().success());
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.signal("-CONT");
+    }
+}
+
 #[tokio::test]
 async fn a_database_that_lacks_the_last_changes_is_not_taken_for_the_one_before() {
     let at = PostgresDatabase::new();

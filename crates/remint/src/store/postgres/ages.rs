@@ -46,7 +46,7 @@ pub(super) async fn now(ages: &Arc<Ages>, looker: &Pool) -> Option<Age> {
     };
     if !looked_for {
         // Where that is refused, the look is over as soon as it is dropped.
-        let _ = looker.ask(Box::new(Look { ages: Arc::clone(ages), begun: false }), true);
+        let _ = looker.ask(Box::new(Look { ages: Arc::clone(ages), begun: false, waiting: Vec::new() }), true);
     }
     let age = tokio::time::timeout(LONGEST_LOOK, age).await.ok().and_then(Result::ok);
     ages.state().failed = if age.is_none() { Some(Stopwatch::start()) } else { None };
@@ -71,6 +71,7 @@ impl Ages {
 struct Look {
     ages: Arc<Ages>,
     begun: bool,
+    waiting: Vec<oneshot::Sender<Age>>,
 }
 
 impl Asked for Look {
@@ -80,16 +81,18 @@ impl Asked for Look {
 
     fn ask(mut self: Box<Self>, reader: &mut Reader<'_>) -> Answered {
         self.begun = true;
-        let waiting = self.ages.begun();
-        // Whoever is told nothing asks by itself, and hears what is wrong.
-        if let Source::Postgres(session) = reader.source
-            && let Ok(age) = session.age_now()
-        {
-            for told in waiting {
-                let _ = told.send(age); // who went away needs none
+        self.waiting.append(&mut self.ages.begun());
+        let Source::Postgres(session) = reader.source else { return Answered::Over };
+        match session.age_now() {
+            Ok(age) => {
+                for told in std::mem::take(&mut self.waiting) {
+                    let _ = told.send(age); // who went away needs none
+                }
+                Answered::Over
             }
+            // Whoever is told nothing in the end asks by itself, and hears what is wrong.
+            Err(trouble) => Answered::Failed(self, trouble.into()),
         }
-        Answered::Over
     }
 
     fn refuse(self: Box<Self>, _: StoreError) {}

@@ -1,6 +1,7 @@
 //! The one thread of a node that writes. All that waits travels in one transaction: what it needs is locked and looked at
-//! in one go, decided in memory, written in another, and answered after the commit. Other nodes write beside it: where one
-//! of them was first, the whole batch is run anew. Never says "done" of something that may not be there.
+//! in one go, decided in memory, written in another, and answered after the commit; renewals are one statement. Other nodes
+//! write beside it: where one of them was first, the whole batch is run anew, of renewals those that it touches are in
+//! conflict. Never says "done" of something that may not be there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
