@@ -26,17 +26,25 @@ pub(crate) struct Server {
 impl Server {
     /// `remint serve` on the data in this folder.
     pub(crate) async fn remint(data: &Path, port: u16, log: &str) -> Fallible<Self> {
-        let data_text = data.to_str().ok_or("the folder's name is not UTF-8")?;
-        Self::start(pinned()?, &["serve", data_text, &port.to_string(), log], port, &data.join("server.log")).await
+        let (data_text, port_text) = (named(data)?, port.to_string());
+        let arguments = ["serve", data_text, &port_text, &port_text, log];
+        Self::start(pinned()?, &arguments, port, &data.join("server.log")).await
     }
 
     /// `remint serve` on what was made; on all cores where a database shares them.
     pub(crate) async fn on(seeded: &Seeded, port: u16, log: &str) -> Fallible<Self> {
-        let Ok(postgres) = seeded.postgres() else { return Self::remint(seeded.path(), port, log).await };
-        let data_text = seeded.path().to_str().ok_or("the folder's name is not UTF-8")?;
-        let arguments = ["serve", data_text, &port.to_string(), log, &postgres.url()];
+        match seeded.postgres() {
+            Ok(_) => Self::beside(seeded, port, port, log).await,
+            Err(_) => Self::remint(seeded.path(), port, log).await,
+        }
+    }
+
+    /// `remint serve` on a database, as one of the nodes whose issuer is at the other port.
+    pub(crate) async fn beside(seeded: &Seeded, port: u16, issuer_port: u16, log: &str) -> Fallible<Self> {
+        let (data_text, url) = (named(seeded.path())?, seeded.postgres()?.url());
+        let arguments = ["serve", data_text, &port.to_string(), &issuer_port.to_string(), log, &url];
         let command = Command::new(std::env::current_exe()?);
-        Self::start(command, &arguments, port, &seeded.path().join("server.log")).await
+        Self::start(command, &arguments, port, &seeded.path().join(format!("server-{port}.log"))).await
     }
 
     /// The floor, which signs these claims each time, or answers this text.
@@ -81,6 +89,10 @@ impl Drop for Server {
     }
 }
 
+fn named(folder: &Path) -> Fallible<&str> {
+    folder.to_str().ok_or_else(|| "the folder's name is not UTF-8".into())
+}
+
 /// This program, on the server's core.
 fn pinned() -> Fallible<Command> {
     let mut command = Command::new("taskset");
@@ -113,10 +125,15 @@ pub(crate) fn free_port() -> Fallible<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// `remint serve`, with its defaults: what runs in the process of [`Server::remint`].
-pub(crate) async fn serve(data: PathBuf, port: u16, log: String, database: Option<String>) -> Fallible<()> {
+/// `remint serve`, with its defaults: what runs in the process of a [`Server`] at `port`.
+pub(crate) async fn serve(
+    data: PathBuf,
+    [port, issuer_port]: [u16; 2],
+    log: String,
+    database: Option<String>,
+) -> Fallible<()> {
     let config = Config {
-        settings: seed::settings(&data, port, database.as_deref())?,
+        settings: seed::settings(&data, issuer_port, database.as_deref())?,
         master_key: seed::MASTER_KEY.parse()?,
         listen: (Ipv4Addr::LOCALHOST, port).into(),
         operations_listen: (Ipv4Addr::LOCALHOST, 0).into(),

@@ -1,5 +1,6 @@
 //! How soon an ended session is refused: from the answer of the revocation to the refusal at every guard that follows
-//! the feed of a real server. A guard is asked once, right after its feed was heard: it must refuse.
+//! the feed of a real server. A guard is asked once, right after its feed was heard: it must refuse. On PostgreSQL the
+//! revocation is sent to another node than the one that the guards follow.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::guard::unexpected;
 use crate::report::{Figures, line, title};
 use crate::seed::{API, CLIENT, Proof, Seeded, api_secret};
 use crate::wire::{Connection, refresh};
-use crate::{Fallible, Scale};
+use crate::{Database, Fallible, Scale};
 
 /// What one guard saw of one revocation: how long after its sending, and after its answer.
 struct Refused {
@@ -22,17 +23,25 @@ struct Refused {
 }
 
 pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
-    title(&format!("feed: from revoking to refusing, {} guards, {} revocations", scale.guards, scale.revocations));
-    let (seeded, port) = (Seeded::new(scale.revocations, Proof::RefreshToken).await?, free_port()?);
-    let server = Server::remint(seeded.path(), port, "info").await?;
+    title(&format!(
+        "feed: from revoking to refusing, {} guards, {} revocations, {:?}",
+        scale.guards, scale.revocations, scale.database
+    ));
+    let port = free_port()?;
+    let seeded = Seeded::on(scale.revocations, Proof::RefreshToken, scale.database).await?;
+    let server = Server::on(&seeded, port, "info").await?;
+    let other = match scale.database {
+        Database::Sqlite => None,
+        Database::Postgres => Some(Server::beside(&seeded, free_port()?, port, "info").await?),
+    };
     let alone = server.resident_kib()?;
     let guards = guards(port, scale.guards).await?;
     let followed = server.resident_kib()?;
-    let mut connection = Connection::open(server.address).await?;
+    let mut connection = Connection::open(other.as_ref().unwrap_or(&server).address).await?;
     let mut seen = Vec::new();
     for number in 0..scale.revocations {
         let refresh_token = seeded.token(number).ok_or("there is no such session")?;
-        seen.append(&mut revoked(&mut connection, &guards, &refresh_token, seeded.feed + number + 1).await?);
+        seen.append(&mut revoked((&mut connection, port), &guards, &refresh_token, seeded.feed + number + 1).await?);
     }
     let times = |time: fn(&Refused) -> Duration| {
         let times: Vec<Duration> = seen.iter().map(time).collect();
@@ -61,12 +70,12 @@ async fn guards(port: u16, count: usize) -> Fallible<Vec<Verifier>> {
 
 /// Ends one session, whose token every guard accepts before; `seq` is the number of the event that will tell.
 async fn revoked(
-    connection: &mut Connection,
+    (connection, issuer_port): (&mut Connection, u16),
     guards: &[Verifier],
     refresh_token: &str,
     seq: u64,
 ) -> Fallible<Vec<Refused>> {
-    let for_account = format!("&resource=http%3A%2F%2F{}", connection.peer()?.to_string().replace(':', "%3A"));
+    let for_account = format!("&resource=http%3A%2F%2F127.0.0.1%3A{issuer_port}");
     let token = connection.exchange(refresh(CLIENT, refresh_token, "").as_bytes()).await?.member("access_token")?;
     let account = refresh(CLIENT, refresh_token, &for_account);
     let account = connection.exchange(account.as_bytes()).await?.member("access_token")?;

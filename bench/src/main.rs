@@ -51,7 +51,7 @@ enum Database {
 /// How much is measured.
 #[derive(Args, Clone, Copy)]
 struct Scale {
-    /// The store of `refresh` and `size`; the others know SQLite only
+    /// The store of `refresh`, `size` and `feed`; the others know SQLite only
     #[arg(long, global = true, value_enum, default_value_t = Database::Sqlite)]
     database: Database,
     /// Sessions in the store
@@ -93,7 +93,7 @@ enum What {
     Login,
     /// Failed log-ins: whether their time tells which accounts there are
     Enumeration,
-    /// Bytes, memory and start-up, with all sessions and without
+    /// Bytes, memory and start-up, with all sessions and without; renewals with all
     Size,
     /// From the answer of a revocation to the refusal at every guard
     Feed,
@@ -101,7 +101,7 @@ enum What {
     All,
     /// The measured server: started by the others
     #[command(hide = true)]
-    Serve { data: PathBuf, port: u16, log: String, url: Option<String> },
+    Serve { data: PathBuf, port: u16, issuer_port: u16, log: String, url: Option<String> },
     /// The floor: started by the others
     #[command(hide = true)]
     Floor { port: u16, claims: String, text: String },
@@ -145,7 +145,7 @@ async fn run(what: What, scale: Scale) -> Fallible<()> {
         What::Login => login::measure(scale).await,
         What::Enumeration => enumeration::measure(scale).await,
         What::Size => size::measure(scale).await,
-        What::Serve { data, port, log, url } => child::serve(data, port, log, url).await,
+        What::Serve { data, port, issuer_port, log, url } => child::serve(data, [port, issuer_port], log, url).await,
         What::Floor { port, claims, text } => floor::serve(port, claims, text).await,
     }
 }

@@ -66,8 +66,8 @@ pub(crate) struct Seeded {
 
 /// The settings of the measured server: the defaults, but that one address may fail as often as it likes, for all requests
 /// come from one.
-pub(crate) fn settings(data: &Path, port: u16, database: Option<&str>) -> Fallible<Settings> {
-    let mut settings = Settings::new(format!("http://127.0.0.1:{port}").parse()?, data.to_owned());
+pub(crate) fn settings(data: &Path, issuer_port: u16, database: Option<&str>) -> Fallible<Settings> {
+    let mut settings = Settings::new(format!("http://127.0.0.1:{issuer_port}").parse()?, data.to_owned());
     settings.limits.logins_per_address = u32::MAX;
     match database {
         None => Ok(settings),

@@ -49,11 +49,6 @@ impl Connection {
         Ok(Self { stream, room: Vec::with_capacity(16 * 1024) })
     }
 
-    /// The server.
-    pub(crate) fn peer(&self) -> Fallible<SocketAddr> {
-        Ok(self.stream.peer_addr()?)
-    }
-
     /// Sends a request, all of it, and reads its answer, all of it.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Fallible<Answer<'_>> {
         self.stream.write_all(request).await?;

@@ -110,7 +110,7 @@ impl Bearer {
     }
 
     fn of_row(app: &App, held: &Held, shown: SecretHash) -> Self {
-        let (Held { session, user, client }, iat) = (held, app.clock.now().secs());
+        let (Held { session, user, client, .. }, iat) = (held, app.clock.now().secs());
         let issuer = app.settings.issuer.as_str().to_owned();
         let claims = AccessClaims {
             iss: issuer.clone(),

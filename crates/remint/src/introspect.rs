@@ -31,7 +31,7 @@ async fn session_stands(
     now: Timestamp,
 ) -> Result<bool, Failure> {
     let Ok(sid) = session.sid.parse::<SessionId>() else { return Ok(false) };
-    let Some(Held { session: row, user, client }) = app.store.read(Holding(sid)).await? else { return Ok(false) };
+    let Some(Held { session: row, user, client, .. }) = app.store.read(Holding(sid)).await? else { return Ok(false) };
     let fresh = session.cv >= user.cv && claims.pv >= Some(client.pv);
     Ok(fresh && gate::stands(&user, &client, &row, now).is_ok())
 }

@@ -147,7 +147,7 @@ async fn issued(
 ) -> Result<Issued, Failure> {
     let permit = gate::may_issue(user, client, session, Kind::Vouched, now)?;
     let wanted = Wanted { account: client.first_party, ..vouched.wanted.clone() };
-    let mut issued = issue::for_session(app, permit, &wanted, now).await?;
+    let mut issued = issue::for_session(app, permit, None, &wanted, now).await?;
     if matches!(session.continuity, Continuity::Refresh(_)) {
         issued = issued.with_refresh(refresh::head(app, session).await?, client, session, now);
     }

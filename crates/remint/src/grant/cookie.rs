@@ -21,7 +21,7 @@ pub async fn renew(app: &App, client: &ClientId, shown: &SessionCookie, interact
     let held = used(app, Some(client), shown, interactive, Kind::Renewal, &wanted).await?;
     let now = app.clock.now();
     let permit = gate::may_issue(&held.user, &held.client, &held.session, Kind::Renewal, now)?;
-    issue::for_session(app, permit, &wanted, now).await
+    issue::for_session(app, permit, held.seen, &wanted, now).await
 }
 
 /// A token of the audience of `api`, which is authenticated, for the session of the cookie that its caller sent.
@@ -30,7 +30,7 @@ pub async fn exchange(app: &App, api: &Api, shown: &SessionCookie, interactive: 
     let held = used(app, None, shown, interactive, Kind::Exchange, &wanted).await?;
     let now = app.clock.now();
     let permit = gate::may_issue(&held.user, &held.client, &held.session, Kind::Exchange, now)?;
-    issue::for_session(app, permit, &wanted, now).await
+    issue::for_session(app, permit, held.seen, &wanted, now).await
 }
 
 /// The session that the cookie proves, of this client where one is named. Its use is written back where that is due,
@@ -46,7 +46,7 @@ async fn used(
     let hash = shown.hash();
     for _ in 0..MAX_CONFLICTS {
         let held = app.store.read(Holding(shown.sid())).await?.ok_or(Refusal::BadCookie)?;
-        let Held { session, user, client: owner } = &held;
+        let Held { session, user, client: owner, .. } = &held;
         if client.is_some_and(|client| *client != owner.id) {
             return Err(Refusal::BadCookie.into());
         }

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::grant::gate::{AdminPermit, ClientPermit, Permit};
 use crate::mint::AccessToken;
-use crate::store::ApiFor;
+use crate::store::{Age, ApiFor};
 
 /// Account tokens and those for the admin API are read by the issuer alone, so their algorithm is ours to choose.
 const ACCOUNT_ALGORITHM: Algorithm = Algorithm::Es256;
@@ -147,12 +147,19 @@ impl RefreshText {
     }
 }
 
-/// Mints what the permit allows; for a page of the cookie policy nothing.
-pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Timestamp) -> Result<Issued, Failure> {
+/// Mints what the permit allows; for a page of the cookie policy nothing. `seen` is of the snapshot that the permit was
+/// given upon, where that is known: the api is taken as of it.
+pub async fn for_session(
+    app: &App,
+    permit: Permit<'_>,
+    seen: Option<Age>,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Issued, Failure> {
     let (client, session) = (permit.client(), permit.session());
     let audience = grantable(app, client, session, wanted)?;
     if permit.is_for_a_page() {
-        return for_page(app, permit, now).await;
+        return for_page(app, permit, seen, now).await;
     }
     let claims_for = |target: Target<'_>| {
         TokenClaims::of_session(issuing(app, now), permit.user(), client, session, target, wanted.bounds())
@@ -164,7 +171,7 @@ pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Ti
     let (claims, access_token) = match audience {
         To::Issuer => (claims_for(Target::Issuer(app.settings.issuer.audience())), account()?),
         To::Api(audience) => {
-            let api = api_for(app, audience).await?;
+            let api = api_for(app, audience, seen).await?;
             let claims = claims_for(Target::Api(&api));
             let token = app.mint.access_token(&claims, api.algorithm)?.token;
             (claims, token)
@@ -183,9 +190,9 @@ pub async fn for_session(app: &App, permit: Permit<'_>, wanted: &Wanted, now: Ti
 }
 
 /// What a token for the client's first api would say, without a token.
-async fn for_page(app: &App, permit: Permit<'_>, now: Timestamp) -> Result<Issued, Failure> {
+async fn for_page(app: &App, permit: Permit<'_>, seen: Option<Age>, now: Timestamp) -> Result<Issued, Failure> {
     let (client, session) = (permit.client(), permit.session());
-    let api = api_for(app, client.default_api().ok_or(Refusal::UnknownResource)?).await?;
+    let api = api_for(app, client.default_api().ok_or(Refusal::UnknownResource)?, seen).await?;
     let claims = TokenClaims::of_session(
         issuing(app, now),
         permit.user(),
@@ -215,7 +222,7 @@ async fn for_page(app: &App, permit: Permit<'_>, now: Timestamp) -> Result<Issue
 /// change locks its maker out.
 pub async fn fits(app: &App, permit: Permit<'_>, now: Timestamp) -> Result<(), Failure> {
     for audience in &permit.client().apis {
-        let api = api_for(app, audience).await?;
+        let api = api_for(app, audience, None).await?;
         let (user, client, session) = (permit.user(), permit.client(), permit.session());
         let claims =
             TokenClaims::of_session(issuing(app, now), user, client, session, Target::Api(&api), Bounds::default());
@@ -239,7 +246,7 @@ pub async fn for_client(
     let To::Api(audience) = audience(app, client, wanted.resource.as_ref())? else {
         return Err(Refusal::UnknownResource.into()); // a client has no account
     };
-    let api = api_for(app, audience).await?;
+    let api = api_for(app, audience, None).await?;
     let claims = TokenClaims::of_client(issuing(app, now), client, &api, scope);
     Ok(Issued {
         access_token: Some(app.mint.access_token(&claims, api.algorithm)?.token),
@@ -313,8 +320,8 @@ fn audience<'a>(app: &App, client: &'a Client, resource: Option<&Audience>) -> R
 }
 
 /// The api, once there is a key for its tokens: the node that made the api has made that before.
-async fn api_for(app: &App, audience: &Audience) -> Result<Arc<Api>, Failure> {
-    let api = app.store.read(ApiFor(audience.clone())).await?.ok_or(Refusal::UnknownResource)?;
+async fn api_for(app: &App, audience: &Audience, seen: Option<Age>) -> Result<Arc<Api>, Failure> {
+    let api = app.store.read_as_of(ApiFor(audience.clone()), seen).await?.ok_or(Refusal::UnknownResource)?;
     app.keyring.look_for_signer(api.algorithm).await?;
     Ok(api)
 }

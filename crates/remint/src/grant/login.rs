@@ -431,7 +431,7 @@ pub(super) async fn tokens(
 ) -> Result<Issued, Failure> {
     let permit = gate::may_issue(user, client, session, Kind::Login, now)?;
     let wanted = Wanted { account: true, ..wanted.clone() };
-    let issued = issue::for_session(app, permit, &wanted, now).await?;
+    let issued = issue::for_session(app, permit, None, &wanted, now).await?;
     if let Some(cookie) = cookie {
         return Ok(issued.with_cookie(Proof::Session(cookie), session, now));
     }

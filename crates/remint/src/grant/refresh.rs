@@ -7,7 +7,7 @@ use std::sync::Arc;
 use remint_core::audit::{Act, Doer, Target};
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::client::Client;
-use remint_core::id::{Audience, ClientId};
+use remint_core::id::Audience;
 use remint_core::notice;
 use remint_core::policy::Timing;
 use remint_core::refresh::{self, Answer, Decision, Genuine, KeyProof, Presentation, RefreshToken, Setting};
@@ -34,10 +34,11 @@ pub struct Granted {
 /// The salt that tokens of unknown sessions are checked against: the work is the same.
 const DUMMY_SALT: Salt = Salt::from_bytes([0; 16]);
 
-/// Answers a refresh token that was presented from an address. `client` is authenticated as it must be.
+/// Answers a refresh token that was presented from an address. `client` is authenticated as it must be. Where it is not
+/// stored as it is here, nothing is decided: [`Failure::Contended`].
 pub async fn refresh(
     app: &App,
-    client: &Client,
+    client: &Arc<Client>,
     presented: &str,
     from: IpAddr,
     interactive: bool,
@@ -49,7 +50,7 @@ pub async fn refresh(
 /// Answers a refresh token that came in a cookie of `client`'s page.
 pub async fn refresh_by_cookie(
     app: &App,
-    client: &Client,
+    client: &Arc<Client>,
     presented: &str,
     from: IpAddr,
     interactive: bool,
@@ -60,7 +61,7 @@ pub async fn refresh_by_cookie(
 
 async fn answered(
     app: &App,
-    client: &Client,
+    client: &Arc<Client>,
     (presented, from): (&str, IpAddr),
     interactive: bool,
     wanted: &Wanted,
@@ -69,14 +70,14 @@ async fn answered(
     let token: RefreshToken = presented.parse().map_err(|_| Refusal::WrongMac)?;
     app.keyring.look_for(token.kid()).await?; // here: where the token is proved nobody may wait
     let wanted = wanted.clone();
-    let asked = Arc::new(Asked { client: client.id.clone(), token, from, interactive, wanted, kind });
+    let asked = Arc::new(Asked { client: Arc::clone(client), token, from, interactive, wanted, kind });
     let Granted { held, answer } = match at_once(app, &asked).await? {
         Some(granted) => granted,
         None => in_turn(app, presented, &asked).await?,
     };
     let now = app.clock.now();
     let permit = gate::may_issue(&held.user, &held.client, &held.session, kind, now)?;
-    let issued = issue::for_session(app, permit, &asked.wanted, now).await?;
+    let issued = issue::for_session(app, permit, held.seen, &asked.wanted, now).await?;
     if answer == Answer::WithHead {
         return Ok(issued.with_refresh(head(app, &held.session).await?, &held.client, &held.session, now));
     }
@@ -85,7 +86,7 @@ async fn answered(
 
 /// One presentation, as it was asked.
 struct Asked {
-    client: ClientId,
+    client: Arc<Client>,
     token: RefreshToken,
     from: IpAddr,
     interactive: bool,
@@ -101,13 +102,15 @@ async fn at_once(app: &App, asked: &Arc<Asked>) -> Result<Option<Granted>, Failu
     let (its_app, its_asked) = (app.clone(), Arc::clone(asked));
     let decide = move |found: Option<Held>| {
         let genuine = prove(&its_app, &its_asked.token, found.as_ref());
-        let decided = found.zip(genuine).map(|(held, genuine)| decided(&its_app, &its_asked, held, genuine));
-        decided.map_or((Changes::none(), None), |(changes, decided)| (changes, Some(decided)))
+        let proved = found.zip(genuine).ok_or_else(|| Refusal::WrongMac.into());
+        match proved.and_then(|(held, genuine)| decided(&its_app, &its_asked, held, genuine)) {
+            Ok((changes, decided)) => (changes, Ok(decided)),
+            Err(failure) => (Changes::none(), Err(failure)),
+        }
     };
     let (decided, commit) = app.store.settle(Holding(sid), decide).await?;
-    let decided = decided.ok_or(Refusal::WrongMac)?;
     match commit {
-        Commit::Done { .. } => answer(decided).map(Some),
+        Commit::Done { .. } => answer(decided?).map(Some),
         Commit::Conflict { .. } => Ok(None),
     }
 }
@@ -130,7 +133,7 @@ fn alike(presented: &str, asked: &Asked, held: &Held) -> SecretHash {
     let Wanted { resource, scope, account, grounds: _ } = wanted;
     let flags = [*interactive, *account, resource.is_some(), scope.is_some()].map(u8::from);
     let texts = [
-        client.as_str(),
+        client.id.as_str(),
         resource.as_ref().map_or("", Audience::as_str),
         scope.as_ref().map_or("", ScopeSet::as_str),
         presented,
@@ -146,7 +149,7 @@ async fn decide(app: &App, asked: &Asked, mut first: Option<(Held, Genuine)>) ->
             Some(proved) => proved,
             None => read(app, &asked.token).await?,
         };
-        let (changes, decided) = decided(app, asked, held, genuine);
+        let (changes, decided) = decided(app, asked, held, genuine)?;
         if changes.is_empty() {
             return answer(decided); // it counts as of its read
         }
@@ -165,16 +168,20 @@ struct Decided {
     permitted: Result<(), Refusal>,
 }
 
-/// The decision, and what is to be committed of it.
-fn decided(app: &App, asked: &Asked, held: Held, genuine: Genuine) -> (Changes, Decided) {
+/// The decision, and what is to be committed of it. None where the client has changed since it was authenticated.
+fn decided(app: &App, asked: &Asked, held: Held, genuine: Genuine) -> Result<(Changes, Decided), Failure> {
     let Asked { client, token: _, from, interactive, wanted, kind } = asked;
-    let now = app.clock.now();
-    let shown = Presentation { token: Some(genuine), client, proof: KeyProof::None, interactive: *interactive };
+    if client.id == held.client.id && !Arc::ptr_eq(client, &held.client) && *client != held.client {
+        return Err(Failure::Contended);
+    }
+    let (now, presenter) = (app.clock.now(), &client.id);
+    let shown =
+        Presentation { token: Some(genuine), client: presenter, proof: KeyProof::None, interactive: *interactive };
     let decision = refresh::present(&held.session, &held.user, &shown, &setting(app, &held.client, now), now);
     let permitted = gate::may_issue(&held.user, &held.client, &held.session, *kind, now)
         .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
     let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), *from, now);
-    (changes, Decided { held, decision, permitted })
+    Ok((changes, Decided { held, decision, permitted }))
 }
 
 /// The session of a token, and the proof that the token is its own. An unknown session is answered like a wrong MAC.
@@ -247,7 +254,7 @@ fn answer(Decided { held, decision, permitted }: Decided) -> Result<Granted, Fai
     let answer = decision.answer?;
     permitted?;
     let session = decision.session.unwrap_or(held.session);
-    Ok(Granted { held: Arc::new(Held { session, user: held.user, client: held.client }), answer })
+    Ok(Granted { held: Arc::new(Held { session, ..held }), answer })
 }
 
 /// The refresh token of the row's head.

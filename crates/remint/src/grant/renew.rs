@@ -34,7 +34,7 @@ pub async fn renew(app: &App, bearer: &Bearer) -> Result<Option<Issued>, Failure
         }
         let session = changed.map_or(held.session, |row| *row);
         let permit = gate::may_issue(&held.user, &held.client, &session, Kind::Renewal, now)?;
-        return issue::for_session(app, permit, &wanted(bearer, &held.client.policy)?, now).await.map(Some);
+        return issue::for_session(app, permit, held.seen, &wanted(bearer, &held.client.policy)?, now).await.map(Some);
     }
     Err(Failure::Contended)
 }

@@ -49,15 +49,26 @@ impl Credentials {
     /// any. A disabled client is known, and refused at the gate. That one was refused is told to the audit log.
     pub async fn client(&self, app: &App, caller: &Caller) -> Result<Arc<Client>, Failure> {
         let client = app.store.read(ClientById(self.id.clone())).await?;
-        let stored = client.as_ref().map_or(Some(NOBODY), |client| client.secret);
-        let good = match (stored, &self.secret) {
-            (Some(hash), Some(secret)) => hash.matches(secret),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
+        let good = self.are_of(client.as_deref());
         match client {
             Some(client) if good => Ok(client),
             known => Err(refused(app, caller, known.map(|client| Target::Client(client.id.clone()))).await),
+        }
+    }
+
+    /// The client as memory has it, if these were its credentials when it was read last: see [`Store::recalled`]. Of one
+    /// that it refuses nothing is known.
+    ///
+    /// [`Store::recalled`]: crate::store::Store::recalled
+    pub fn recalled(&self, app: &App) -> Option<Arc<Client>> {
+        app.store.recalled(&self.id).filter(|client| self.are_of(Some(client)))
+    }
+
+    fn are_of(&self, client: Option<&Client>) -> bool {
+        match (client.map_or(Some(NOBODY), |client| client.secret), &self.secret) {
+            (Some(hash), Some(secret)) => hash.matches(secret),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
         }
     }
 

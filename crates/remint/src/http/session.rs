@@ -132,7 +132,7 @@ pub async fn show(State(app): State<App>, Account(bearer): Account) -> Result<Re
 
 /// When and how the person proved who they are is what the caller can show of it.
 fn described(held: &Held, bearer: &Bearer) -> Value {
-    let Held { session, user, client } = held;
+    let Held { session, user, client, .. } = held;
     json!({
         "sid": session.sid,
         "client_id": client.id,

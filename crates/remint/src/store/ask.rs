@@ -296,6 +296,8 @@ pub struct Held {
     pub user: User,
     /// At which client.
     pub client: Arc<Client>,
+    /// How old clients and apis are in that snapshot: see [`Store::read_as_of`](super::Store::read_as_of).
+    pub seen: Option<Age>,
 }
 
 impl Question for Holding {
@@ -308,7 +310,8 @@ impl Question for Holding {
     fn ask(&self, reader: &mut Reader<'_>) -> Result<Self::Answer, StoreError> {
         let Some(session) = reader.session(self.0)? else { return Ok(None) };
         let (user, client) = (reader.user(session.user)?, reader.client(&session.client)?);
-        Ok(user.zip(client).map(|(user, client)| Held { session, user, client }))
+        let seen = reader.source.age()?;
+        Ok(user.zip(client).map(|(user, client)| Held { session, user, client, seen }))
     }
 }
 

@@ -79,6 +79,11 @@ impl<T> Unchanged<T> {
         if kept.age == age { kept.by_key.get(key).cloned() } else { None }
     }
 
+    /// The document of a key as it was read last, at whatever age.
+    pub(super) fn last(&self, key: &str) -> Option<Arc<T>> {
+        self.0.load().by_key.get(key).cloned()
+    }
+
     /// The document of a key, from memory where nothing has changed since it was read; else as `read` finds it. Without
     /// an age nothing is remembered: a transaction that is writing sees what nobody else does.
     pub(super) fn or_read<E>(

@@ -30,7 +30,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use remint_core::change::{Changes, Row, RowKey, Taken};
+use remint_core::client::Client;
 use remint_core::event::Cursor;
+use remint_core::id::ClientId;
 use remint_core::time::Timestamp;
 use tokio::sync::{oneshot, watch};
 
@@ -231,6 +233,27 @@ impl Store {
         match &self.0.reading {
             Reading::Sqlite(reading) => reading.ask(question).await,
             Reading::Postgres(reading) => reading.ask(question).await,
+        }
+    }
+
+    /// [`Self::read`] of what is asked for because of something that was read before, in a snapshot of that age: the answer
+    /// may be as old as that, and then no other node has to be asked about.
+    ///
+    /// # Errors
+    /// As those of [`Self::read`].
+    pub async fn read_as_of<Q: Question>(&self, question: Q, seen: Option<Age>) -> Result<Q::Answer, StoreError> {
+        match (&self.0.reading, seen) {
+            (Reading::Postgres(reading), Some(seen)) => reading.ask_as_of(question, seen).await,
+            _ => self.read(question).await,
+        }
+    }
+
+    /// A client as it was read last, where reading it anew would cost a question to the database. It may have been changed
+    /// since, or be gone: good only for what is decided upon another look.
+    pub fn recalled(&self, client: &ClientId) -> Option<Arc<Client>> {
+        match &self.0.reading {
+            Reading::Sqlite(_) => None,
+            Reading::Postgres(reading) => reading.recalled(client),
         }
     }
 

@@ -141,18 +141,18 @@ async fn a_theft_ends_access_to_the_api() {
     let scene = Scene::new(20).await; // R and W are 2 s
     let stolen = scene.http.logged_in("demo-refresh").await.demand("refresh_token");
     let rotated = loop {
-        let reply = scene.http.refresh(&stolen).await.unwrap().expect(200);
+        let reply = scene.http.refreshed(&stolen).await.expect(200);
         if reply.text("refresh_token").is_some() {
             break reply;
         }
         tokio::time::sleep(10 * EVERY).await;
     };
-    scene.http.refresh(&rotated.demand("refresh_token")).await.unwrap().expect(200);
+    scene.http.refreshed(&rotated.demand("refresh_token")).await.expect(200);
     let access = rotated.demand("access_token");
     assert_eq!(scene.call(&access).await.status, 200);
     let thief = async {
         loop {
-            let reply = scene.http.refresh(&stolen).await.unwrap();
+            let reply = scene.http.refreshed(&stolen).await;
             if reply.status != 200 {
                 return reply;
             }
@@ -163,7 +163,7 @@ async fn a_theft_ends_access_to_the_api() {
     assert_eq!(caught.cause(), "session ended: theft");
     let refused = scene.refused(&access, "a theft").await;
     assert!(refused.challenge().contains("session ended: theft"), "{refused:?}");
-    let victim = scene.http.refresh(&rotated.demand("refresh_token")).await.unwrap().expect(400);
+    let victim = scene.http.refreshed(&rotated.demand("refresh_token")).await.expect(400);
     assert_eq!(victim.cause(), "session ended: theft");
 }
 
@@ -171,22 +171,37 @@ async fn a_theft_ends_access_to_the_api() {
 async fn a_rolling_token_past_half_of_its_life_is_replaced_on_the_way_to_the_api() {
     let scene = Scene::new(20).await;
     scene.folder.command(&["client", "update", "demo-rolling", "--life", "6s"], "").await;
-    let first = scene.http.logged_in("demo-rolling").await.demand("access_token");
-    let asking = async {
+    let rolled = async {
         loop {
-            let answer = scene.call(&first).await;
-            assert_eq!(answer.status, 200, "the old token is good to its own end: {answer:?}");
-            if !answer.header("remint-token").is_empty() {
-                return answer;
+            let first = scene.http.logged_in("demo-rolling").await.demand("access_token");
+            if let Some(answer) = replaced(&scene, &first).await {
+                return (first, answer);
             }
-            tokio::time::sleep(10 * EVERY).await;
         }
     };
-    let answer = tokio::time::timeout(WINDOWS, asking).await.expect("it is never replaced");
+    let (first, answer) = tokio::time::timeout(WINDOWS, rolled).await.expect("it is never replaced");
     assert_eq!(answer.header("cache-control"), "private, no-store");
     let (old, new) = (claims(&first), claims(answer.header("remint-token")));
     assert_eq!(new["sid"], old["sid"]);
     let passed = new["iat"].as_i64().unwrap() - old["iat"].as_i64().unwrap();
     assert!((2..=6).contains(&passed), "not before half of its life: after {passed} s");
     assert_eq!(scene.call(answer.header("remint-token")).await.status, 200);
+}
+
+/// The answer that came with a new token; none where the old one came to its own end before that: an API leaves the issuer
+/// alone for five seconds where a renewal has failed, and a machine without a second to spare lets it fail.
+async fn replaced(scene: &Scene, first: &str) -> Option<Answer> {
+    let held = Stopwatch::start();
+    loop {
+        let answer = scene.call(first).await;
+        if answer.status == 401 && held.elapsed() > Duration::from_secs(4) {
+            assert!(answer.challenge().contains("expired"), "{answer:?}");
+            return None;
+        }
+        assert_eq!(answer.status, 200, "the old token is good to its own end: {answer:?}");
+        if !answer.header("remint-token").is_empty() {
+            return Some(answer);
+        }
+        tokio::time::sleep(10 * EVERY).await;
+    }
 }

@@ -263,6 +263,21 @@ impl Http {
         self.form("/oauth2/token", &form).await
     }
 
+    /// A refresh that is asked for again where the server could not answer in time, as a client does: at a high `--speed`
+    /// its deadline is a second, and the disk of a busy machine takes as long now and then.
+    pub(crate) async fn refreshed(&self, token: &str) -> Reply {
+        let asking = async {
+            loop {
+                let reply = self.refresh(token).await.expect("the server answers");
+                if reply.status != StatusCode::SERVICE_UNAVAILABLE {
+                    return reply;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.expect("it is busy for ever")
+    }
+
     /// A refresh that is answered with the account token.
     pub(crate) async fn account_token(&self, token: &str) -> Result<Reply, Lost> {
         let form = [

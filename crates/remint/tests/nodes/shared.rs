@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::json;
 
 use crate::pair::{PAST_W, Pair};
-use crate::scene::{IDENTIFIER, NUMBER, Reply, Scene};
+use crate::scene::{IDENTIFIER, NUMBER, PASSWORD, Reply, Scene, form_request, header};
 
 async fn guess(at: &Scene) -> Reply {
     let body = json!({"client_id": "fixed", "identifier": IDENTIFIER, "password": "a guess"});
@@ -128,4 +128,47 @@ async fn a_client_that_one_node_changed_or_disabled_is_so_at_the_other() {
     a.admin(Method::POST, "/admin/api/attributes", declared).await.expect(200);
     let account = b.login("rolling").await.expect(200).text("account_token");
     b.json(Method::PATCH, "/account", Some(&account), json!({"team": "engine"})).await.expect(200);
+}
+
+/// What node `b` remembers of a client is as `a` left it: whoever shows what was good before is refused there too, and
+/// the session stays where it was.
+#[tokio::test]
+async fn what_one_node_took_from_a_client_opens_nothing_at_the_other_and_moves_no_session() {
+    let pair = Pair::new().await;
+    let made = json!({"id": "vault", "policy": {"kind": "refresh"}, "apis": ["demo-api"], "scopes": "read",
+                      "first_party": true, "confidential": true, "origins": ["https://shop.example"]});
+    let made = pair.a.admin(Method::POST, "/admin/api/clients", made).await.expect(201);
+    let opened = json!({"client_id": "vault", "client_secret": made.text("client_secret"),
+                        "identifier": IDENTIFIER, "password": PASSWORD});
+    let token = pair.b.json(Method::POST, "/session", None, opened).await.expect(200).text("refresh_token");
+    pair.advance(PAST_W);
+    let shown = |secret: &str, origin: Option<&'static str>| {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", "vault"),
+            ("client_secret", secret),
+            ("refresh_token", &token),
+        ];
+        let request = form_request("/oauth2/token", &form);
+        pair.b.send(origin.into_iter().fold(request, |request, origin| header(request, "origin", origin)))
+    };
+    let (first, before) = (made.text("client_secret"), pair.b.held(&token).await.session);
+
+    let replaced = pair.a.admin(Method::POST, "/admin/api/clients/vault/secret", json!({})).await.expect(200);
+    assert_eq!(shown(&first, None).await.expect(401).text("error"), "invalid_client");
+    pair.a.admin(Method::PATCH, "/admin/api/clients/vault", json!({"origins": []})).await.expect(200);
+    let second = replaced.text("client_secret");
+    shown(&second, Some("https://shop.example")).await.expect(403);
+    assert_eq!(pair.b.held(&token).await.session, before, "nothing was decided");
+
+    let rotated = shown(&second, None).await.expect(200);
+    assert!(rotated.body["refresh_token"].is_string(), "{rotated:?}");
+    pair.a.admin(Method::PATCH, "/admin/api/apis/demo-api", json!({"algorithm": "EdDSA"})).await.expect(200);
+    let algorithm = |reply: &Reply| {
+        use base64::Engine as _;
+        let head = reply.text("access_token").split('.').next().unwrap().to_owned();
+        let head = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(head).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&head).unwrap()["alg"].clone()
+    };
+    assert_eq!(algorithm(&shown(&second, None).await.expect(200)), "EdDSA", "what one node made of an api, too");
 }

@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use remint_core::client::Client;
+use remint_core::id::ClientId;
 use tokio::sync::oneshot;
 
 use super::ages::{self, Ages};
@@ -12,7 +14,7 @@ use super::link::Link;
 use super::place::Place;
 use crate::clock::Stopwatch;
 use crate::store::ask::{Question, Reader, Source};
-use crate::store::documents::Documents;
+use crate::store::documents::{Age, Documents};
 use crate::store::error::StoreError;
 use crate::store::order::{Answered, Asked, Asking};
 
@@ -44,6 +46,23 @@ impl Reading {
         let question = Box::new(Asking { question, answer });
         pool.ask(question, Q::ONE_STATEMENT)?;
         answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// From memory, where it has the answer as of that age; else as [`Self::ask`].
+    pub(in crate::store) async fn ask_as_of<Q: Question>(
+        &self,
+        question: Q,
+        seen: Age,
+    ) -> Result<Q::Answer, StoreError> {
+        match question.remembered(&self.documents, seen) {
+            Some(answer) => Ok(answer),
+            None => self.ask(question).await,
+        }
+    }
+
+    /// A client as it was read last.
+    pub(in crate::store) fn recalled(&self, client: &ClientId) -> Option<Arc<Client>> {
+        self.documents.clients_by_id.last(client.as_str())
     }
 
     /// Answers what waits, then nothing any more.
