@@ -38,7 +38,7 @@ pub enum Failure {
     /// The keys cannot be used: whether there is one cannot be said.
     #[error("the keys: {0}")]
     Keys(KeyringError),
-    /// Others were first eight times in a row.
+    /// Others were first, eight times in a row where it was tried again.
     #[error("the same record is being changed by others: try again")]
     Contended,
     /// Nobody carries messages here.

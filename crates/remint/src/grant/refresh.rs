@@ -34,8 +34,8 @@ pub struct Granted {
 /// The salt that tokens of unknown sessions are checked against: the work is the same.
 const DUMMY_SALT: Salt = Salt::from_bytes([0; 16]);
 
-/// Answers a refresh token that was presented from an address. `client` is authenticated as it must be. Where it is not
-/// stored as it is here, nothing is decided: [`Failure::Contended`].
+/// Answers a refresh token that was presented from an address. `client` is authenticated as it must be. Where the session is
+/// its, and it is another one by now, nothing is decided or shared: [`Failure::Contended`].
 pub async fn refresh(
     app: &App,
     client: &Arc<Client>,
@@ -47,7 +47,7 @@ pub async fn refresh(
     answered(app, client, (presented, from), interactive, wanted, Kind::Refresh).await
 }
 
-/// Answers a refresh token that came in a cookie of `client`'s page.
+/// Answers a refresh token that came in a cookie of `client`'s page: such a client shows nothing but the cookie.
 pub async fn refresh_by_cookie(
     app: &App,
     client: &Arc<Client>,
@@ -118,6 +118,7 @@ async fn at_once(app: &App, asked: &Arc<Asked>) -> Result<Option<Granted>, Failu
 /// Behind those of the session that came before it. A forger takes nobody's turn here: the token is proved first.
 async fn in_turn(app: &App, presented: &str, asked: &Asked) -> Result<Granted, Failure> {
     let proved = read(app, &asked.token).await?;
+    still_authenticated(asked, &proved.0)?; // here: whoever shares a decision was authenticated as its decider was
     let alike = alike(presented, asked, &proved.0);
     let decide = |waited: bool| {
         let first = Some(proved).filter(|_| !waited); // whoever waited for its turn reads again
@@ -126,7 +127,7 @@ async fn in_turn(app: &App, presented: &str, asked: &Asked) -> Result<Granted, F
     app.desk.in_turn(asked.token.sid(), alike, decide).await
 }
 
-/// What makes two presentations the same question: also that both saw the same user and client, so that whoever came
+/// What makes two presentations the same question: also that both saw the same user, client and apis, so that whoever came
 /// after a change was acknowledged is not answered from before it.
 fn alike(presented: &str, asked: &Asked, held: &Held) -> SecretHash {
     let Asked { client, token: _, from: _, interactive, wanted, kind } = asked;
@@ -140,7 +141,8 @@ fn alike(presented: &str, asked: &Asked, held: &Held) -> SecretHash {
     ];
     // One reading: of these texts only the scope can hold a blank.
     let seen = [held.user.rev, held.client.rev].map(|rev| rev.number().to_be_bytes());
-    SecretHash::of(&[&flags, &[*kind as u8][..], seen.as_flattened(), texts.join(" ").as_bytes()].concat())
+    let age = held.seen.unwrap_or_default().to_bytes();
+    SecretHash::of(&[&flags, &[*kind as u8][..], seen.as_flattened(), &age, texts.join(" ").as_bytes()].concat())
 }
 
 async fn decide(app: &App, asked: &Asked, mut first: Option<(Held, Genuine)>) -> Result<Granted, Failure> {
@@ -170,10 +172,8 @@ struct Decided {
 
 /// The decision, and what is to be committed of it. None where the client has changed since it was authenticated.
 fn decided(app: &App, asked: &Asked, held: Held, genuine: Genuine) -> Result<(Changes, Decided), Failure> {
+    still_authenticated(asked, &held)?;
     let Asked { client, token: _, from, interactive, wanted, kind } = asked;
-    if client.id == held.client.id && !Arc::ptr_eq(client, &held.client) && *client != held.client {
-        return Err(Failure::Contended);
-    }
     let (now, presenter) = (app.clock.now(), &client.id);
     let shown =
         Presentation { token: Some(genuine), client: presenter, proof: KeyProof::None, interactive: *interactive };
@@ -182,6 +182,14 @@ fn decided(app: &App, asked: &Asked, held: Held, genuine: Genuine) -> Result<(Ch
         .and_then(|permit| issue::grantable(app, permit.client(), permit.session(), wanted).map(drop));
     let changes = changes(&app.settings.timing, &held, &decision, permitted.is_ok(), *from, now);
     Ok((changes, Decided { held, decision, permitted }))
+}
+
+/// Whether the client is as it was when it was authenticated. One that shows a cookie shows nothing that could have changed,
+/// and that of another session is refused whatever it is.
+fn still_authenticated(asked: &Asked, held: &Held) -> Result<(), Failure> {
+    let same = Arc::ptr_eq(&asked.client, &held.client) || asked.client == held.client;
+    let concerned = matches!(asked.kind, Kind::Refresh) && asked.client.id == held.client.id;
+    if concerned && !same { Err(Failure::Contended) } else { Ok(()) }
 }
 
 /// The session of a token, and the proof that the token is its own. An unknown session is answered like a wrong MAC.

@@ -9,6 +9,7 @@ use remint_core::client::Client;
 
 use crate::app::App;
 use crate::failure::{BadRequest, Failure};
+use crate::grant::MAX_CONFLICTS;
 use crate::grant::client_credentials::client_credentials;
 use crate::grant::issue::{Issued, Wanted};
 use crate::grant::refresh::refresh;
@@ -29,37 +30,71 @@ pub async fn post(
 ) -> Result<(Extension<KnownClient>, Issued), OAuthError> {
     let grant = form.required("grant_type")?;
     let credentials = Credentials::of(&headers, form.optional("client_id"), form.optional("client_secret"))?;
-    let mut refused = None;
-    if grant == "refresh_token"
-        && let Some(client) = credentials.recalled(&app)
-        && origin::check(&headers, &app, &client).is_ok()
-    {
-        match refreshed(&app, &client, &caller, &form).await {
-            Ok(issued) => return Ok((Extension(KnownClient(client.id.clone())), meters::refresh(Ok(issued))?)),
-            Err(failure) => refused = Some((client, failure)),
-        }
+    if grant == "refresh_token" {
+        return Ok(refreshed(&app, &credentials, &caller, &headers, &form).await?);
     }
     let client = credentials.client(&app, &caller).await?;
     origin::check(&headers, &app, &client)?;
-    let issued = match (grant, refused) {
-        // What was said to the client as it was recalled stands where it is still that one.
-        ("refresh_token", Some((recalled, failure))) if recalled == client => meters::refresh(Err(failure)),
-        ("refresh_token", _) => meters::refresh(refreshed(&app, &client, &caller, &form).await),
-        ("client_credentials", _) => client_credentials(&app, &client, &wanted_by(&form)?).await,
-        _ => Err(BadRequest::UnsupportedGrant.into()),
+    let wanted = wanted(form.optional("resource"), form.optional("scope"))?;
+    let issued = match grant {
+        "client_credentials" => client_credentials(&app, &client, &wanted).await?,
+        _ => return Err(Failure::from(BadRequest::UnsupportedGrant).into()),
     };
-    Ok((Extension(KnownClient(client.id.clone())), issued?))
+    Ok((Extension(KnownClient(client.id.clone())), issued))
 }
 
-async fn refreshed(app: &App, client: &Arc<Client>, caller: &Caller, form: &Form) -> Result<Issued, Failure> {
-    let wanted = wanted_by(form)?;
-    let presented = form.required("refresh_token")?;
-    let interactive = interactive(form.optional("interactive"))?;
-    refresh(app, client, presented, caller.address, interactive, &wanted).await
+/// What the refresh grant is given beside the client.
+struct Presented<'a> {
+    token: &'a str,
+    interactive: bool,
+    wanted: Wanted,
 }
 
-fn wanted_by(form: &Form) -> Result<Wanted, Failure> {
-    wanted(form.optional("resource"), form.optional("scope"))
+impl<'a> Presented<'a> {
+    fn by(form: &'a Form) -> Result<Self, Failure> {
+        let wanted = wanted(form.optional("resource"), form.optional("scope"))?;
+        let token = form.required("refresh_token")?;
+        Ok(Self { token, interactive: interactive(form.optional("interactive"))?, wanted })
+    }
+}
+
+/// The client first as memory has it, where looking it up costs something: what is decided is decided upon the one that is
+/// stored. Refused is only who was looked up. Where the client is changed meanwhile, it is authenticated anew.
+async fn refreshed(
+    app: &App,
+    credentials: &Credentials,
+    caller: &Caller,
+    headers: &HeaderMap,
+    form: &Form,
+) -> Result<(Extension<KnownClient>, Issued), Failure> {
+    let decided = async |client: &Arc<Client>, shown: Presented<'_>| {
+        let issued = refresh(app, client, shown.token, caller.address, shown.interactive, &shown.wanted).await?;
+        Ok((Extension(KnownClient(client.id.clone())), issued))
+    };
+    let mut refused = None;
+    if let Some(client) = credentials.recalled(app)
+        && origin::check(headers, app, &client).is_ok()
+        && let Ok(shown) = Presented::by(form)
+    {
+        match decided(&client, shown).await {
+            Err(failure) => refused = Some((client, failure)),
+            answered => return meters::refresh(answered),
+        }
+    }
+    for _ in 0..MAX_CONFLICTS {
+        let client = credentials.client(app, caller).await?;
+        origin::check(headers, app, &client)?;
+        let shown = Presented::by(form)?;
+        match refused.take() {
+            Some((known, failure)) if known == client => return meters::refresh(Err(failure)),
+            _ => {}
+        }
+        match decided(&client, shown).await {
+            Err(Failure::Contended) => refused = Some((client, Failure::Contended)),
+            answered => return meters::refresh(answered),
+        }
+    }
+    meters::refresh(Err(Failure::Contended))
 }
 
 /// What was asked for: `resource` (RFC 8707 section 2), `scope` (RFC 6749 section 3.3). An empty one counts as left out (section 3.1).

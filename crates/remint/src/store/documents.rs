@@ -1,5 +1,6 @@
 //! Parsed clients and apis, kept in memory: there are few, and every request asks for one. Answers from memory only for
-//! as long as no commit has touched their tables; what is read is parsed again only where its text has changed.
+//! as long as no commit has touched their tables, but for who asks how one was when it was read last; what is read is parsed
+//! again only where its text has changed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,14 +38,22 @@ pub struct Documents {
 
 /// How many commits have touched the tables of clients and apis. A question takes it before its snapshot begins: what it
 /// then reads is at least that new, and good for every question of the same age.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Age(u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Age {
+    era: u64,
+    number: u64,
+}
 
 impl Age {
     /// As a database keeps it that several nodes write to. In a later era another database may answer, which lacks the last
     /// changes of the one before and counts from there: whatever it says is younger.
     pub(super) const fn stored(number: i64, era: u64) -> Self {
-        Self((era << 40) | number.unsigned_abs())
+        Self { era, number: number.unsigned_abs() }
+    }
+
+    /// The same bytes for the same age.
+    pub fn to_bytes(self) -> [u8; 16] {
+        ((u128::from(self.era) << 64) | u128::from(self.number)).to_be_bytes()
     }
 }
 
@@ -58,14 +67,14 @@ struct OfAge<T> {
 
 impl<T> Unchanged<T> {
     fn new() -> Self {
-        Self(ArcSwap::from_pointee(OfAge { age: Age(0), by_key: HashMap::new() }))
+        Self(ArcSwap::from_pointee(OfAge { age: Age::default(), by_key: HashMap::new() }))
     }
 
     /// With one more. Copies the map, which is small, and grows only after a change.
     fn keep(&self, key: &str, age: Age, document: &Arc<T>) {
         self.0.rcu(|kept| {
             let mut by_key = if kept.age == age { kept.by_key.clone() } else { HashMap::new() };
-            if kept.age.0 > age.0 || by_key.len() >= MOST {
+            if kept.age > age || by_key.len() >= MOST {
                 return Arc::clone(kept);
             }
             by_key.insert(key.into(), Arc::clone(document));
@@ -118,7 +127,7 @@ impl Documents {
 
     /// The age now.
     pub(super) fn age(&self) -> Age {
-        Age(self.age.load(Ordering::SeqCst))
+        Age { era: 0, number: self.age.load(Ordering::SeqCst) }
     }
 
     /// A commit that touched them is over, whatever came of it, and nobody has heard of it yet.
@@ -139,5 +148,28 @@ impl<T: Document> Parsed<T> {
         let document = Arc::new(T::read(id, rev, text).ok_or(BadColumn("document"))?);
         self.0.insert(id.into(), Arc::new(Kept { rev, text: text.into(), document: Arc::clone(&document) }));
         Ok(document)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_later_era_everything_is_younger_however_often_it_was_changed_before() {
+        let ages = [
+            Age::stored(0, 0),
+            Age::stored(i64::MAX, 0),
+            Age::stored(0, 1),
+            Age::stored(1 << 41, 1),
+            Age::stored(3, 2),
+        ];
+        assert!(ages.is_sorted_by(|earlier, later| earlier < later), "{ages:?}");
+        let kept = Unchanged::new();
+        kept.keep("a", ages[1], &Arc::new(1));
+        kept.keep("a", ages[2], &Arc::new(2));
+        assert_eq!((kept.known("a", ages[1]), kept.known("a", ages[2]).as_deref()), (None, Some(&2)));
+        kept.keep("a", ages[1], &Arc::new(3));
+        assert_eq!(kept.last("a").as_deref(), Some(&2), "what is older takes nobody's place");
     }
 }

@@ -173,8 +173,9 @@ async fn a_rolling_token_past_half_of_its_life_is_replaced_on_the_way_to_the_api
     scene.folder.command(&["client", "update", "demo-rolling", "--life", "6s"], "").await;
     let rolled = async {
         loop {
+            let asked = Stopwatch::start();
             let first = scene.http.logged_in("demo-rolling").await.demand("access_token");
-            if let Some(answer) = replaced(&scene, &first).await {
+            if let Some(answer) = replaced(&scene, &first, &asked).await {
                 return (first, answer);
             }
         }
@@ -190,11 +191,10 @@ async fn a_rolling_token_past_half_of_its_life_is_replaced_on_the_way_to_the_api
 
 /// The answer that came with a new token; none where the old one came to its own end before that: an API leaves the issuer
 /// alone for five seconds where a renewal has failed, and a machine without a second to spare lets it fail.
-async fn replaced(scene: &Scene, first: &str) -> Option<Answer> {
-    let held = Stopwatch::start();
+async fn replaced(scene: &Scene, first: &str, asked: &Stopwatch) -> Option<Answer> {
     loop {
         let answer = scene.call(first).await;
-        if answer.status == 401 && held.elapsed() > Duration::from_secs(4) {
+        if answer.status == 401 && asked.elapsed() > Duration::from_secs(4) {
             assert!(answer.challenge().contains("expired"), "{answer:?}");
             return None;
         }

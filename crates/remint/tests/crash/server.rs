@@ -263,8 +263,8 @@ impl Http {
         self.form("/oauth2/token", &form).await
     }
 
-    /// A refresh that is asked for again where the server could not answer in time, as a client does: at a high `--speed`
-    /// its deadline is a second, and the disk of a busy machine takes as long now and then.
+    /// A refresh that is asked for again where the server says 503, as a client does: at a high `--speed` its deadline is a
+    /// second, and the disk of a busy machine takes as long now and then; or it is in doubt, having just started.
     pub(crate) async fn refreshed(&self, token: &str) -> Reply {
         let asking = async {
             loop {

@@ -43,6 +43,27 @@ async fn fifty_parallel_refreshes_of_one_token_get_one_and_the_same_successor() 
     assert!(!successors.contains(&token));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_is_changed_again_and_again_is_refreshed_all_the_while() {
+    let scene = Arc::new(Scene::new().await);
+    let mut refreshing = Vec::new();
+    for _ in 0..4 {
+        let (scene, token) = (scene.clone(), scene.login("refresh").await.text("refresh_token"));
+        refreshing.push(tokio::spawn(async move {
+            for _ in 0..50 {
+                scene.refresh("refresh", &token).await.expect(200);
+            }
+        }));
+    }
+    for n in 0..40 {
+        let changed = json!({"mapping": {"name": if n % 2 == 0 { "nickname" } else { "role" }}});
+        scene.admin(Method::PATCH, "/admin/api/clients/refresh", changed).await.expect(200);
+    }
+    for task in refreshing {
+        task.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_lost_answer_repeated_inside_the_window_is_the_same_and_after_it_a_new_branch() {
     let scene = Scene::new().await;

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::pair::{PAST_W, Pair};
+use crate::pair::{PAST_W, PATIENCE, Pair};
 use crate::scene::{IDENTIFIER, NUMBER, PASSWORD, Reply, Scene, form_request, header};
 
 async fn guess(at: &Scene) -> Reply {
@@ -130,45 +132,71 @@ async fn a_client_that_one_node_changed_or_disabled_is_so_at_the_other() {
     b.json(Method::PATCH, "/account", Some(&account), json!({"team": "engine"})).await.expect(200);
 }
 
-/// What node `b` remembers of a client is as `a` left it: whoever shows what was good before is refused there too, and
-/// the session stays where it was.
+/// A confidential client with one session, whose refresh token is shown to node `b`.
+struct Vault {
+    secret: String,
+    token: String,
+}
+
+impl Vault {
+    /// Opened at `b`, which then remembers the client.
+    async fn opened(pair: &Pair) -> Self {
+        let made = json!({"id": "vault", "policy": {"kind": "refresh"}, "apis": ["demo-api"], "scopes": "read",
+                          "first_party": true, "confidential": true, "origins": ["https://shop.example"]});
+        let made = pair.a.admin(Method::POST, "/admin/api/clients", made).await.expect(201);
+        let secret = made.text("client_secret");
+        let login =
+            json!({"client_id": "vault", "client_secret": secret, "identifier": IDENTIFIER, "password": PASSWORD});
+        let token = pair.b.json(Method::POST, "/session", None, login).await.expect(200).text("refresh_token");
+        pair.advance(PAST_W);
+        Self { secret, token }
+    }
+
+    async fn shown(&self, at: &Scene, secret: &str, origin: Option<&'static str>) -> Reply {
+        let (id, secret) = (("client_id", "vault"), ("client_secret", secret));
+        let form = [("grant_type", "refresh_token"), id, secret, ("refresh_token", &self.token)];
+        let request = form_request("/oauth2/token", &form);
+        at.send(origin.into_iter().fold(request, |request, origin| header(request, "origin", origin))).await
+    }
+
+    /// The secret that `a` puts in the place of the one of before.
+    async fn replaced(pair: &Pair) -> String {
+        pair.a.admin(Method::POST, "/admin/api/clients/vault/secret", json!({})).await.expect(200).text("client_secret")
+    }
+}
+
 #[tokio::test]
 async fn what_one_node_took_from_a_client_opens_nothing_at_the_other_and_moves_no_session() {
     let pair = Pair::new().await;
-    let made = json!({"id": "vault", "policy": {"kind": "refresh"}, "apis": ["demo-api"], "scopes": "read",
-                      "first_party": true, "confidential": true, "origins": ["https://shop.example"]});
-    let made = pair.a.admin(Method::POST, "/admin/api/clients", made).await.expect(201);
-    let opened = json!({"client_id": "vault", "client_secret": made.text("client_secret"),
-                        "identifier": IDENTIFIER, "password": PASSWORD});
-    let token = pair.b.json(Method::POST, "/session", None, opened).await.expect(200).text("refresh_token");
-    pair.advance(PAST_W);
-    let shown = |secret: &str, origin: Option<&'static str>| {
-        let form = [
-            ("grant_type", "refresh_token"),
-            ("client_id", "vault"),
-            ("client_secret", secret),
-            ("refresh_token", &token),
-        ];
-        let request = form_request("/oauth2/token", &form);
-        pair.b.send(origin.into_iter().fold(request, |request, origin| header(request, "origin", origin)))
-    };
-    let (first, before) = (made.text("client_secret"), pair.b.held(&token).await.session);
-
-    let replaced = pair.a.admin(Method::POST, "/admin/api/clients/vault/secret", json!({})).await.expect(200);
-    assert_eq!(shown(&first, None).await.expect(401).text("error"), "invalid_client");
+    let vault = Vault::opened(&pair).await;
+    let (second, before) = (Vault::replaced(&pair).await, pair.b.held(&vault.token).await.session);
+    let refused = vault.shown(&pair.b, &vault.secret, None).await.expect(401);
+    assert_eq!(refused.text("error"), "invalid_client");
+    let told = pair.a.admin(Method::GET, "/admin/api/audit?act=client.refused", json!({})).await.expect(200);
+    assert_eq!(told.body["entries"].as_array().map(Vec::len), Some(1), "{told:?}");
     pair.a.admin(Method::PATCH, "/admin/api/clients/vault", json!({"origins": []})).await.expect(200);
-    let second = replaced.text("client_secret");
-    shown(&second, Some("https://shop.example")).await.expect(403);
-    assert_eq!(pair.b.held(&token).await.session, before, "nothing was decided");
+    vault.shown(&pair.b, &second, Some("https://shop.example")).await.expect(403);
+    assert_eq!(pair.b.held(&vault.token).await.session, before, "nothing was decided");
 
-    let rotated = shown(&second, None).await.expect(200);
+    let rotated = vault.shown(&pair.b, &second, None).await.expect(200);
     assert!(rotated.body["refresh_token"].is_string(), "{rotated:?}");
     pair.a.admin(Method::PATCH, "/admin/api/apis/demo-api", json!({"algorithm": "EdDSA"})).await.expect(200);
     let algorithm = |reply: &Reply| {
-        use base64::Engine as _;
-        let head = reply.text("access_token").split('.').next().unwrap().to_owned();
-        let head = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(head).unwrap();
-        serde_json::from_slice::<serde_json::Value>(&head).unwrap()["alg"].clone()
+        let head = URL_SAFE_NO_PAD.decode(reply.text("access_token").split('.').next().unwrap()).unwrap();
+        serde_json::from_slice::<Value>(&head).unwrap()["alg"].clone()
     };
-    assert_eq!(algorithm(&shown(&second, None).await.expect(200)), "EdDSA", "what one node made of an api, too");
+    let after = vault.shown(&pair.b, &second, None).await.expect(200);
+    assert_eq!(algorithm(&after), "EdDSA", "what one node made of an api, too");
+}
+
+#[tokio::test]
+async fn who_shows_a_secret_of_before_waits_for_nobodys_decision_and_shares_none() {
+    let pair = Pair::new().await;
+    let vault = Vault::opened(&pair).await;
+    let second = Vault::replaced(&pair).await;
+    let turn = pair.b.app.desk.free(pair.b.held(&vault.token).await.session.sid).unwrap();
+    let refused = tokio::time::timeout(PATIENCE, vault.shown(&pair.b, &vault.secret, None)).await;
+    refused.expect("it waits to share what another is answered").expect(401);
+    drop(turn);
+    vault.shown(&pair.b, &second, None).await.expect(200);
 }
