@@ -193,8 +193,8 @@ async fn what_one_node_took_from_a_client_opens_nothing_at_the_other_and_moves_n
 async fn who_shows_a_secret_of_before_waits_for_nobodys_decision_and_shares_none() {
     let pair = Pair::new().await;
     let vault = Vault::opened(&pair).await;
-    let second = Vault::replaced(&pair).await;
     let turn = pair.b.app.desk.free(pair.b.held(&vault.token).await.session.sid).unwrap();
+    let second = Vault::replaced(&pair).await; // what `b` remembers is the one of before
     let refused = tokio::time::timeout(PATIENCE, vault.shown(&pair.b, &vault.secret, None)).await;
     refused.expect("it waits to share what another is answered").expect(401);
     drop(turn);
