@@ -68,7 +68,7 @@ pub async fn answered(
     let permit = gate::may_issue(user, &held.client, &session, Kind::AccountChange, now)?;
     issue::fits(app, permit, now).await?;
     match app.store.commit(changes).await? {
-        Commit::Done { .. } => issue::for_session(app, permit, held.seen, &wanted, now).await.map(Some),
+        Commit::Done { .. } => issue::for_session(app, permit, None, &wanted, now).await.map(Some),
         Commit::Conflict { .. } => Ok(None),
     }
 }

@@ -184,8 +184,8 @@ fn decided(app: &App, asked: &Asked, held: Held, genuine: Genuine) -> Result<(Ch
     Ok((changes, Decided { held, decision, permitted }))
 }
 
-/// Whether the client is as it was when it was authenticated. One that shows a cookie shows nothing that could have changed,
-/// and that of another session is refused whatever it is.
+/// Whether the client is as it was when it was authenticated. One that shows a cookie has no secret: the page that it came
+/// from was looked at with the cookie. One whose session this is not is refused whatever it is.
 fn still_authenticated(asked: &Asked, held: &Held) -> Result<(), Failure> {
     let same = Arc::ptr_eq(&asked.client, &held.client) || asked.client == held.client;
     let concerned = matches!(asked.kind, Kind::Refresh) && asked.client.id == held.client.id;

@@ -1,6 +1,6 @@
-//! Parsed clients and apis, kept in memory: there are few, and every request asks for one. Answers from memory only for
-//! as long as no commit has touched their tables, but for who asks how one was when it was read last; what is read is parsed
-//! again only where its text has changed.
+//! Parsed clients and apis, kept in memory: there are few, and every request asks for one. Answers from memory only what was
+//! read at the age that is asked for, that of now or of a snapshot, but for who asks how one was when it was read last;
+//! what is read is parsed again only where its text has changed.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -169,7 +169,8 @@ impl Vault {
 async fn what_one_node_took_from_a_client_opens_nothing_at_the_other_and_moves_no_session() {
     let pair = Pair::new().await;
     let vault = Vault::opened(&pair).await;
-    let (second, before) = (Vault::replaced(&pair).await, pair.b.held(&vault.token).await.session);
+    let before = pair.b.held(&vault.token).await.session;
+    let second = Vault::replaced(&pair).await; // what `b` remembers is the one of before
     let refused = vault.shown(&pair.b, &vault.secret, None).await.expect(401);
     assert_eq!(refused.text("error"), "invalid_client");
     let told = pair.a.admin(Method::GET, "/admin/api/audit?act=client.refused", json!({})).await.expect(200);
