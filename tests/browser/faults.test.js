@@ -355,7 +355,7 @@ describe('faults', { concurrency: 12 }, () => {
         await Promise.all(people.map((person) => renews(person, from, LONGEST_PAUSE_MS))) // in vain they have tried for half a minute
         await pause(WINDOW_MS + 100)
         for (const { tabs, kind } of people) if (kind.policy !== 'rolling') await tabs[0].refresh()
-        await Promise.all(people.map((person) => person.staysAndEnds()))
+        await Promise.all(people.map((person) => person.staysAndEnds(LONGEST_PAUSE_MS))) // its stream has tried as long
       } finally {
         await Promise.all(people.map((person) => person.leaves()))
         await own.stop()
