@@ -34,6 +34,7 @@ pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
         Database::Sqlite => None,
         Database::Postgres => Some(Server::beside(&seeded, free_port()?, port, "info").await?),
     };
+    tokio::time::sleep(Duration::from_secs(2)).await; // until the jobs of the start are done
     let alone = server.resident_kib()?;
     let guards = guards(port, scale.guards).await?;
     let followed = server.resident_kib()?;

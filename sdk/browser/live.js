@@ -23,6 +23,8 @@ export const live = (core) => {
   let [idleAt, absoluteAt, warned] = [Infinity, Infinity, 0];
   /** When whoever reads the stream is silent for too long; the version of the record that it named; the last try for it. */
   let [silentAt, cv, asked] = [0, 0, 0];
+  /** When the token ended that was held last; whether the last try for the stream got no answer at all. */
+  let [ends, unanswered] = [0, false];
   /** @type {string | undefined} */
   let sid;
   let away = false;
@@ -108,8 +110,17 @@ export const live = (core) => {
   const read = async (/** @type {AbortSignal} */ signal) => {
     reading = signal;
     named(cv);
-    const open = async (/** @type {AbortSignal} */ cut) =>
-      host.fetch(`${issuer}/session/events`, { headers: core.headers(await bearer(core)), credentials: core.credentials, signal: cut });
+    const open = async (/** @type {AbortSignal} */ cut) => {
+      const headers = core.headers(await bearer(core));
+      try {
+        const answer = await host.fetch(`${issuer}/session/events`, { headers, credentials: core.credentials, signal: cut });
+        unanswered = false;
+        return answer;
+      } catch (error) {
+        unanswered = true;
+        throw error;
+      }
+    };
     await follow(host, signal, {
       open: async (cut) => {
         const answer = await open(cut);
@@ -174,6 +185,8 @@ export const live = (core) => {
       leave();
       void look();
     }
+    if (unanswered && reads() && access.ends !== ends) leave(); // the server answers again: it is not waited for any longer
+    ends = access.ends;
     if (!stream && !away) watch();
     const ears = seen() || reads();
     if (stream && at >= silentAt && ears) {

@@ -201,18 +201,15 @@ export class Person {
     return until('the stream is open', () => this.proxy.seen.some(({ path, status, over }) => path === '/session/events' && status === 200 && !over), limitMs)
   }
 
-  /**
-   * The end of every scene: nobody was signed out, here and at the server; then the session really ends, and every tab says so
-   * within a second of it, once the stream is open.
-   */
-  async staysAndEnds(hearsWithinMs) {
+  /** The end of every scene: nobody was signed out, here and at the server; then the session really ends, and every tab says so within a second. */
+  async staysAndEnds() {
     for (const tab of this.tabs) {
       await tab.active()
       assert.deepEqual(await tab.told('ended'), [], 'nobody was signed out')
       assert.equal(await tab.run(() => window.remint.claims.sid), this.sid)
     }
     assert.ok(await this.stage.lives(this.sid), 'the server says so too')
-    await this.hears(hearsWithinMs)
+    await this.hears()
     await inTurn(async () => this.endsWithin(1000, await this.stage.ends(this.sid), 'revoked'))
   }
 
