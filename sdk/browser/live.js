@@ -6,6 +6,7 @@
 import { bearer, call, refused } from './api.js';
 import { follow } from './stream.js';
 import { elected } from './tabs.js';
+import { retryAfter } from './wire.js';
 
 /** @typedef {import('./core.js').Core} Core */
 
@@ -23,8 +24,8 @@ export const live = (core) => {
   let [idleAt, absoluteAt, warned] = [Infinity, Infinity, 0];
   /** When whoever reads the stream is silent for too long; the version of the record that it named; the last try for it. */
   let [silentAt, cv, asked] = [0, 0, 0];
-  /** When the token ended that was held last; whether the last try for the stream got no answer at all. */
-  let [ends, unanswered] = [0, false];
+  /** Where the last try for the stream failed: from when on the server would be asked again, and when the token ended that was held. */
+  let [closedUntil, failedWith] = [Infinity, 0];
   /** @type {string | undefined} */
   let sid;
   let away = false;
@@ -111,14 +112,17 @@ export const live = (core) => {
     reading = signal;
     named(cv);
     const open = async (/** @type {AbortSignal} */ cut) => {
-      const headers = core.headers(await bearer(core));
+      closedUntil = Infinity;
       try {
+        const headers = core.headers(await bearer(core));
         const answer = await host.fetch(`${issuer}/session/events`, { headers, credentials: core.credentials, signal: cut });
-        unanswered = false;
+        if (!answer.ok) closedUntil = now() + retryAfter(answer);
         return answer;
       } catch (error) {
-        unanswered = true;
+        if (!cut.aborted) closedUntil = 0;
         throw error;
+      } finally {
+        failedWith = core.held().access?.ends ?? 0;
       }
     };
     await follow(host, signal, {
@@ -185,8 +189,8 @@ export const live = (core) => {
       leave();
       void look();
     }
-    if (unanswered && reads() && access.ends !== ends) leave(); // the server answers again: it is not waited for any longer
-    ends = access.ends;
+    const again = reads() && access.ends !== failedWith; // the server answers again: no longer is waited than it wishes
+    if (again && at >= closedUntil) leave();
     if (!stream && !away) watch();
     const ears = seen() || reads();
     if (stream && at >= silentAt && ears) {
@@ -199,7 +203,7 @@ export const live = (core) => {
     }
     const from = Math.min(idleAt, absoluteAt) - warnMs;
     if (at >= from && from + warnMs > warned) void warn();
-    return Math.min(from > at ? from : Infinity, stream && ears ? silentAt : Infinity);
+    return Math.min(from > at ? from : Infinity, stream && ears ? silentAt : Infinity, again && stream ? closedUntil : Infinity);
   };
 
   listen('addEventListener');
