@@ -226,8 +226,8 @@ impl Generations {
     fn known(&mut self, of: &Fingerprint, iat: i64) -> Option<Arc<[u8]>> {
         if iat > self.iat || self.young.len() >= SIGNATURES_PER_SHARD {
             self.iat = self.iat.max(iat);
-            let room = HashMap::with_capacity(self.young.len()); // about as many come again
-            self.old = std::mem::replace(&mut self.young, room);
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear(); // its room stays: about as many come again
         }
         self.young.get(of).or_else(|| self.old.get(of)).cloned()
     }

@@ -73,7 +73,7 @@ async fn answered(
     let asked = Arc::new(Asked { client: Arc::clone(client), token, from, interactive, wanted, kind });
     let Granted { held, answer } = match at_once(app, &asked).await? {
         Some(granted) => granted,
-        None => in_turn(app, presented, &asked).await?,
+        None => Box::pin(in_turn(app, presented, &asked)).await?, // seldom, and larger than all the rest
     };
     let now = app.clock.now();
     let permit = gate::may_issue(&held.user, &held.client, &held.session, kind, now)?;

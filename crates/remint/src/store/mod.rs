@@ -34,6 +34,7 @@ use remint_core::client::Client;
 use remint_core::event::Cursor;
 use remint_core::id::ClientId;
 use remint_core::time::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Stopwatch;
@@ -207,7 +208,16 @@ impl Store {
         let (sender, orders) = sync_channel(queue);
         let waiting = Arc::new(AtomicUsize::new(0));
         let waits = Arc::clone(&waiting);
-        let (reading, writer) = open(Queue { orders, waiting: waits, feed_grew, found, age, time, lost: false })?;
+        let (reading, writer) = open(Queue {
+            orders,
+            waiting: waits,
+            feed_grew,
+            found,
+            age,
+            time,
+            lost: false,
+            runtime: Handle::try_current().ok(),
+        })?;
         Ok(Self(Arc::new(Inner {
             reading,
             orders: RwLock::new(Some(sender)),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use remint_core::change::{Changes, Row, RowKey};
 use remint_core::id::SessionId;
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use super::Commit;
@@ -27,10 +28,13 @@ pub(super) enum Order {
     Ask(Box<dyn Asked>),
 }
 
+/// Tells whoever waits for a commit what became of it.
+pub(super) type Telling = Box<dyn FnOnce(Result<Commit, StoreError>) + Send>;
+
 /// Changes to commit, and who is told.
 pub(super) struct Wanted {
     pub(super) changes: Changes,
-    pub(super) answer: Box<dyn FnOnce(Result<Commit, StoreError>) + Send>,
+    pub(super) answer: Telling,
     pub(super) waited: Stopwatch,
 }
 
@@ -151,6 +155,8 @@ pub(super) struct Queue {
     pub(super) time: watch::Sender<Option<DatabaseTime>>,
     /// The database failed, and no commit has succeeded since.
     pub(super) lost: bool,
+    /// Where those who wait do so, if the store was opened in a runtime.
+    pub(super) runtime: Option<Handle>,
 }
 
 impl Queue {
@@ -174,6 +180,17 @@ impl Queue {
         }
         if let Some(seq) = head {
             self.feed_grew.send_replace(seq);
+        }
+    }
+
+    /// Tells each of those who wait what became of theirs: in one task of the runtime that they wait in, which so is woken
+    /// from outside once, and not for each.
+    pub(super) fn tell(&self, answers: impl Iterator<Item = (Telling, Result<Commit, StoreError>)>) {
+        let answers: Vec<_> = answers.collect();
+        let tell = || answers.into_iter().for_each(|(telling, answer)| telling(answer));
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(async move { tell() })),
+            None => tell(),
         }
     }
 

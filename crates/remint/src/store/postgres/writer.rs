@@ -178,7 +178,7 @@ impl Writer {
             match outcome {
                 Ok((answers, head)) => {
                     self.queue.succeeded(head);
-                    return batch.into_iter().zip(answers).for_each(|(wanted, answer)| (wanted.answer)(answer));
+                    return self.queue.tell(batch.into_iter().map(|wanted| wanted.answer).zip(answers));
                 }
                 Err(Trouble::Again(_) | Trouble::Lost(_)) if tries < TRIES => {}
                 // Nothing of it is written, and one member may be at fault: each by itself.
@@ -192,7 +192,7 @@ impl Writer {
                         self.queue.failed(&error); // a value that the database refuses is no loss of it
                     }
                     tracing::error!(%error, members = batch.len(), "a batch of commits failed");
-                    return batch.into_iter().for_each(|wanted| (wanted.answer)(Err(error.clone())));
+                    return self.queue.tell(batch.into_iter().map(|wanted| (wanted.answer, Err(error.clone()))));
                 }
             }
         }

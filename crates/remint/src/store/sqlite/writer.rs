@@ -150,17 +150,13 @@ impl Writer {
             }
             Ok((answers, head)) => {
                 self.queue.succeeded(head);
-                for ((waiting, _), answer) in waiting.into_iter().zip(answers) {
-                    waiting(answer);
-                }
+                self.queue.tell(waiting.into_iter().map(|(telling, _)| telling).zip(answers));
                 self.look_at_the_log();
             }
             Err(error) => {
                 self.queue.failed(&error);
                 tracing::error!(%error, members = waiting.len(), "a batch of commits failed");
-                for (waiting, _) in waiting {
-                    waiting(Err(error.clone()));
-                }
+                self.queue.tell(waiting.into_iter().map(|(telling, _)| (telling, Err(error.clone()))));
             }
         }
     }
