@@ -227,7 +227,7 @@ impl Generations {
         if iat > self.iat || self.young.len() >= SIGNATURES_PER_SHARD {
             self.iat = self.iat.max(iat);
             std::mem::swap(&mut self.young, &mut self.old);
-            self.young.clear(); // its room stays: about as many come again
+            self.young.clear(); // its room stays, as large as it ever was: about as many come again
         }
         self.young.get(of).or_else(|| self.old.get(of)).cloned()
     }

@@ -135,7 +135,8 @@ impl Commit {
     }
 }
 
-/// The store. Clones share it.
+/// The store. Clones share it. Opened in a runtime of tokio, it answers in that one: commits are awaited there, and where it
+/// has ended they are [`StoreError::Unknown`].
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -148,6 +149,8 @@ struct Inner {
     found: watch::Receiver<u64>,
     age: watch::Receiver<Age>,
     database_time: watch::Receiver<Option<DatabaseTime>>,
+    /// Closed when everybody is told.
+    told: watch::Sender<()>,
 }
 
 /// Who answers questions.
@@ -205,6 +208,7 @@ impl Store {
         let (found, found_receiver) = watch::channel(0);
         let (age, age_receiver) = watch::channel(Age::default());
         let (time, database_time) = watch::channel(None);
+        let (told, telling) = watch::channel(());
         let (sender, orders) = sync_channel(queue);
         let waiting = Arc::new(AtomicUsize::new(0));
         let waits = Arc::clone(&waiting);
@@ -217,6 +221,7 @@ impl Store {
             time,
             lost: false,
             runtime: Handle::try_current().ok(),
+            telling,
         })?;
         Ok(Self(Arc::new(Inner {
             reading,
@@ -227,6 +232,7 @@ impl Store {
             found: found_receiver,
             age: age_receiver,
             database_time,
+            told,
         })))
     }
 
@@ -361,15 +367,16 @@ impl Store {
     /// Closes the store for all its clones: commits that wait are written and answered, the log is moved into the data
     /// file, the lock is given back. Every later question or commit is [`StoreError::Closed`].
     pub async fn close(self) {
-        let closed = tokio::task::spawn_blocking(move || self.0.shut()).await;
-        if let Err(error) = closed {
-            tracing::error!(%error, "closing the store failed");
+        let inner = Arc::clone(&self.0);
+        match tokio::task::spawn_blocking(move || inner.shut()).await {
+            Ok(()) => self.0.told.closed().await,
+            Err(error) => tracing::error!(%error, "closing the store failed"),
         }
     }
 }
 
 impl Inner {
-    /// Waits until the writer has answered everybody.
+    /// Waits until the writer has an answer for everybody.
     fn shut(&self) {
         drop(self.orders.write().unwrap_or_else(PoisonError::into_inner).take());
         self.reading.close();

@@ -157,6 +157,8 @@ pub(super) struct Queue {
     pub(super) lost: bool,
     /// Where those who wait do so, if the store was opened in a runtime.
     pub(super) runtime: Option<Handle>,
+    /// Whoever closes the store waits until this and all of its clones are gone: one for each task that still tells.
+    pub(super) telling: watch::Receiver<()>,
 }
 
 impl Queue {
@@ -183,14 +185,21 @@ impl Queue {
         }
     }
 
-    /// Tells each of those who wait what became of theirs: in one task of the runtime that they wait in, which so is woken
-    /// from outside once, and not for each.
+    /// Tells each of those who wait what became of theirs. More than one are told in one task of the runtime that they wait
+    /// in, which so is woken from outside once, and not for each. Where it has ended, their channels close.
     pub(super) fn tell(&self, answers: impl Iterator<Item = (Telling, Result<Commit, StoreError>)>) {
         let answers: Vec<_> = answers.collect();
+        let several = answers.len() > 1;
         let tell = || answers.into_iter().for_each(|(telling, answer)| telling(answer));
         match &self.runtime {
-            Some(runtime) => drop(runtime.spawn(async move { tell() })),
-            None => tell(),
+            Some(runtime) if several => {
+                let telling = self.telling.clone();
+                drop(runtime.spawn(async move {
+                    tell();
+                    drop(telling);
+                }));
+            }
+            _ => tell(),
         }
     }
 
@@ -211,4 +220,42 @@ pub(super) fn touches_documents(changes: &Changes) -> bool {
     let document = |key: &RowKey| matches!(key, RowKey::Client(_) | RowKey::Api(_) | RowKey::Key(_));
     let writes = changes.writes.iter().any(|row| matches!(row, Row::Client(_) | Row::Api(_) | Row::Key(_)));
     writes || changes.deletes.iter().any(|(key, _)| document(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::sync::mpsc::sync_channel;
+
+    use futures_util::FutureExt as _;
+
+    #[test]
+    fn whoever_closes_waits_until_each_of_a_batch_is_told_and_one_alone_is_told_at_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (told, telling) = watch::channel(());
+        let queue = Queue {
+            orders: sync_channel(1).1,
+            waiting: Arc::default(),
+            feed_grew: watch::channel(0).0,
+            found: watch::channel(0).0,
+            age: watch::channel(Age::default()).0,
+            time: watch::channel(None).0,
+            lost: false,
+            runtime: Some(runtime.handle().clone()),
+            telling,
+        };
+        let tell = |all: usize| {
+            let (answers, heard): (Vec<_>, Vec<_>) = (0..all).map(|_| oneshot::channel()).unzip();
+            let telling = |answer: oneshot::Sender<_>| Box::new(move |outcome| drop(answer.send(outcome))) as Telling;
+            queue.tell(answers.into_iter().map(|answer| (telling(answer), Ok(Commit::nothing()))));
+            heard
+        };
+        let (mut alone, several) = (tell(1), tell(3));
+        assert_eq!(alone[0].try_recv(), Ok(Ok(Commit::nothing())));
+        drop(queue);
+        assert_eq!(told.closed().now_or_never(), None, "three are not told yet");
+        runtime.block_on(told.closed());
+        assert!(several.into_iter().all(|mut heard| heard.try_recv() == Ok(Ok(Commit::nothing()))));
+    }
 }

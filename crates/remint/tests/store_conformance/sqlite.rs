@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use remint::store::{
     Commit, FeedHead, Holding, LATEST_SCHEMA, OpenError, SenderNamed, SessionById, Store, StoreError, StoreOptions,
@@ -472,4 +473,40 @@ async fn where_a_decision_is_the_last_that_knows_the_store_it_is_closed_all_the_
     while Store::open(&at.path(), StoreOptions::default(), SEED).is_err() {
         tokio::task::yield_now().await; // the writer closes the file when the decision is over
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn it_is_closed_when_everybody_was_told_however_busy_the_runtime_is() {
+    let at = SqliteFile::new();
+    let store = at.open();
+    let (begun, under_way) = std::sync::mpsc::channel();
+    let (go_on, free) = std::sync::mpsc::channel::<()>();
+    let busy = tokio::spawn(async move {
+        begun.send(()).unwrap();
+        let _free = free.recv();
+    });
+    under_way.recv().unwrap(); // from here on the one thread that runs tasks runs none
+    let commits = (0..50).map(|n| store.commit(Changes::none().write(Row::User(user(n)))));
+    let mut waiting = Box::pin(join_all(commits));
+    assert_eq!(waiting.as_mut().now_or_never(), None);
+    let mut closing = Box::pin(store.clone().close());
+    let path = at.path();
+    let ended = tokio::task::spawn_blocking(move || {
+        while remint::store::lock(&path).is_err() {
+            std::thread::yield_now(); // the lock is given back when the writer has ended
+        }
+    });
+    tokio::select! {
+        () = &mut closing => panic!("closed before everybody was told"),
+        ended = ended => ended.unwrap(),
+    }
+    for _ in 0..100 {
+        assert_eq!(closing.as_mut().now_or_never(), None, "closed before everybody was told");
+        tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+    }
+    drop(go_on);
+    closing.await;
+    let answers = waiting.now_or_never().expect("all are told when it is closed");
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(Commit::Done { .. }))), "{answers:?}");
+    busy.await.unwrap();
 }

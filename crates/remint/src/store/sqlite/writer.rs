@@ -77,7 +77,7 @@ impl Writer {
                 Ok(first) => {
                     let nothing = self.work(first);
                     idle = idle && nothing; // what was committed before is still to be moved
-                    std::thread::yield_now(); // who was answered may have the next order ready: one sync for more
+                    std::thread::yield_now(); // who is answered may have the next order ready: one sync for more
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
@@ -161,7 +161,7 @@ impl Writer {
         }
     }
 
-    /// Moves the log into the file when it has grown enough. After the answers: nobody waits for it.
+    /// Moves the log into the file when it has grown enough. After the answers are on their way: nobody waits for it.
     fn look_at_the_log(&mut self) {
         self.since_look += 1;
         if self.since_look >= LOOK_EVERY {
