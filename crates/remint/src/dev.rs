@@ -1,6 +1,7 @@
 //! `remint dev`: a server with no configuration, to try things out on this machine. Loopback only; a password that
 //! everybody knows; the master key beside the data. Never for real users: `serve` refuses its folder.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -149,7 +150,7 @@ impl Stage<'_> {
         let stop = async {
             tokio::select! {
                 wish = wishes.recv() => wished = wish,
-                () = stops.told() => {}
+                () = stops.told() => self.doors.close(), // nobody comes after this run
             }
         };
         house.run_until(stop).await;
@@ -239,18 +240,22 @@ fn write_private(path: &Path, text: &str) -> Result<(), DevError> {
 
 /// Both loopbacks, on one port; the IPv6 one where the host has it. They stay open from one run to the next: who comes
 /// in between waits.
-struct Doors(Vec<std::net::TcpListener>);
+struct Doors(RefCell<Vec<std::net::TcpListener>>);
 
 impl Doors {
     async fn open(port: u16) -> Result<(Self, u16), DevError> {
         let (listeners, port) = loopback(port).await?;
         let kept = listeners.into_iter().map(TcpListener::into_std).collect::<io::Result<_>>();
-        Ok((Self(kept.map_err(DevError::Listen)?), port))
+        Ok((Self(RefCell::new(kept.map_err(DevError::Listen)?)), port))
     }
 
     fn listeners(&self) -> Result<Vec<TcpListener>, DevError> {
         let again = |door: &std::net::TcpListener| TcpListener::from_std(door.try_clone()?);
-        self.0.iter().map(again).collect::<io::Result<_>>().map_err(DevError::Listen)
+        self.0.borrow().iter().map(again).collect::<io::Result<_>>().map_err(DevError::Listen)
+    }
+
+    fn close(&self) {
+        self.0.borrow_mut().clear();
     }
 }
 

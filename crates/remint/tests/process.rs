@@ -231,6 +231,26 @@ fn dev_answers_only_as_this_host() {
 }
 
 #[test]
+fn dev_lets_nobody_in_while_it_ends() {
+    let place = Place::new();
+    let mut dev = place.dev(&[]);
+    let mut half_said = TcpStream::connect(dev.host()).unwrap();
+    half_said.write_all(b"POST /oauth2/tok").unwrap(); // waited for: its head may still come
+    let pid = dev.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let refused = loop {
+        match TcpStream::connect(dev.host()) {
+            Ok(_) => std::thread::yield_now(),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    assert_eq!(dev.child.try_wait().unwrap(), None, "it refuses before it has ended");
+    drop(half_said);
+    assert_eq!(dev.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn the_playground_is_in_dev_only_and_runs_no_script_from_elsewhere() {
     let place = Place::new().configured();
     let dev = place.dev(&[]);

@@ -192,7 +192,7 @@ fn log(failure: &Failure, status: StatusCode) {
 
 fn respond(failure: &Failure, (status, code): Wire, challenge: Option<String>) -> Response {
     log(failure, status);
-    let mut body = json!({ "error": code, "error_description": described(failure) });
+    let mut body = json!({ "error": code, "error_description": quotable(&described(failure)) });
     if let Failure::SecondFactor(SecondFactor { challenge, sent_to, expires_in }) = failure {
         body["challenge"] = json!(challenge.reveal());
         body["sent_to"] = json!(sent_to);
@@ -220,7 +220,7 @@ fn described(failure: &Failure) -> String {
     }
 }
 
-/// `error_description` inside a quoted string: visible ASCII without quote and backslash (RFC 6750 section 3).
+/// `error_description`: visible ASCII and blanks, without quote and backslash (RFC 6749 section 5.2, RFC 6750 section 3).
 fn quotable(text: &str) -> String {
     let plain = |c: char| if c == ' ' || (c.is_ascii_graphic() && c != '"' && c != '\\') { c } else { '\'' };
     text.chars().map(plain).collect()

@@ -208,6 +208,10 @@ async fn what_is_malformed_is_refused_in_the_form_of_rfc_6749() {
         .await
         .expect(400);
     assert!(twice.text("error_description").contains("`client_id` is given more than once"));
+    let odd = refused(&[("grant_type", "refresh_token"), ("a\"\\\u{e9}", "1"), ("a\"\\\u{e9}", "2")]).await.expect(400);
+    let said = odd.text("error_description");
+    let allowed = |b: u8| matches!(b, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'); // section 5.2
+    assert!(said.contains("`a''?` is given more than once") && said.bytes().all(allowed), "{said}");
     let unknown =
         refused(&[("grant_type", "refresh_token"), ("client_id", "nobody"), ("refresh_token", "x")]).await.expect(401);
     assert_eq!(code(&unknown), "invalid_client");
