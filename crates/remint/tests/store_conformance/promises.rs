@@ -559,17 +559,30 @@ pub(crate) async fn what_was_answered_is_there_after_dropping_and_opening_again(
 
 pub(crate) async fn closing_answers_everybody_and_then_refuses_all_clones(at: impl Fixture) {
     let store = at.open();
-    let mut waiting = Box::pin(join_all((0..50).map(|n| store.commit(writes([Row::User(user(n))])))));
-    let before = waiting.as_mut().now_or_never();
+    let at_the_same_time: Vec<_> = (50..150)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.commit(writes([Row::User(user(n))])).await })
+        })
+        .collect();
+    let mut before = Box::pin(join_all((0..50).map(|n| store.commit(writes([Row::User(user(n))])))));
+    let at_once = before.as_mut().now_or_never();
     store.clone().close().await;
-    let answers = before.or_else(|| waiting.now_or_never()).expect("all are answered when it is closed");
+    let answers = at_once.or_else(|| before.now_or_never()).expect("all are answered when it is closed");
     assert!(answers.iter().all(|answer| matches!(answer, Ok(Commit::Done { .. }))), "{answers:?}");
+    let mut stored: BTreeSet<_> = (0..50).map(uid).collect();
+    for (n, answer) in (50..).zip(join_all(at_the_same_time).await) {
+        match answer.unwrap() {
+            Ok(Commit::Done { .. }) => assert!(stored.insert(uid(n))),
+            other => assert_eq!(other, Err(StoreError::Closed)),
+        }
+    }
     assert_eq!(store.commit(Changes::none()).await, Err(StoreError::Closed));
     assert_eq!(store.read(FeedHead).await, Err(StoreError::Closed));
     assert_eq!(store.read(Clients).await, Err(StoreError::Closed));
     let again = at.open();
     let found = again.read(Users { after: None, limit: 999 }).await.unwrap();
-    assert_eq!(found.iter().map(|user| user.id).collect::<BTreeSet<_>>(), (0..50).map(uid).collect());
+    assert_eq!(found.iter().map(|user| user.id).collect::<BTreeSet<_>>(), stored);
 }
 
 pub(crate) async fn the_audit_log_keeps_what_was_committed_and_only_as_much_as_its_counters_allow(at: impl Fixture) {
