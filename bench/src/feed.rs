@@ -51,7 +51,10 @@ pub(crate) async fn measure(scale: Scale) -> Fallible<()> {
     };
     line("answer to refusal, p50 / p99 / most, ms", &times(|seen| seen.after_answer));
     let each = followed.saturating_sub(alone) as f64 / scale.guards as f64;
-    line("resident memory that each listener adds, KiB", &format!("{each:.1}  (to {alone} KiB, of which some is free)"));
+    line(
+        "resident memory that each listener adds, KiB",
+        &format!("{each:.1}  (to {alone} KiB, of which some is free)"),
+    );
     line("request to refusal, p50 / p99 / most, ms", &times(|seen| seen.after_sending));
     Ok(())
 }

@@ -150,10 +150,14 @@ impl Stage<'_> {
         let stop = async {
             tokio::select! {
                 wish = wishes.recv() => wished = wish,
-                () = stops.told() => self.doors.close(), // nobody comes after this run
+                () = stops.told() => {}
             }
         };
-        house.run_until(stop).await;
+        house.until(stop).await;
+        if wished.is_none() {
+            self.doors.close(); // no run comes after this one
+        }
+        house.end().await;
         Ok(wished)
     }
 }

@@ -180,12 +180,13 @@ impl House {
     }
 
     /// Runs until SIGTERM or SIGINT, drains, and closes the store.
-    pub async fn run(self) {
-        self.run_until(std::future::pending()).await;
+    pub async fn run(mut self) {
+        self.until(std::future::pending()).await;
+        self.end().await;
     }
 
-    /// The same, with one more reason to stop.
-    pub async fn run_until(mut self, stop: impl Future<Output = ()>) {
+    /// Runs until SIGTERM, SIGINT, or what else is a reason to stop.
+    pub async fn until(&mut self, stop: impl Future<Output = ()>) {
         if let Some(hangup) = self.hangup.take() {
             self.jobs.spawn(jobs::reload::run(self.app.clone(), hangup));
         }
@@ -194,6 +195,10 @@ impl House {
             _ = self.interrupt.recv() => {}
             () = stop => {}
         }
+    }
+
+    /// Drains, and closes the store.
+    pub async fn end(mut self) {
         tracing::info!("stopping: requests under way are finished");
         self.app.drain.begin();
         while self.servers.join_next().await.is_some() {}
